@@ -1,0 +1,57 @@
+# Penstock: everything a checkout needs. Only python3, make and git are assumed.
+.DEFAULT_GOAL := help
+.PHONY: help setup run test unit style types layers bench lock clean system
+
+UV      := .tools/bin/uv
+UV_VERSION := 0.13.8
+PY      := .venv/bin/python
+STAMPS  := .stamps
+PORT    ?= 8080
+ARGS    ?=
+
+help:  ## show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(STAMPS)/venv  ## make .venv with the locked dependencies and the penstock command
+
+$(UV):
+	@echo "==> uv $(UV_VERSION) into .tools/"
+	@python3 -m pip --version >/dev/null 2>&1 || deploy/system-packages python3-pip
+	@python3 -m pip install --quiet --no-warn-script-location --target .tools uv==$(UV_VERSION)
+
+$(STAMPS)/venv: $(UV) pyproject.toml requirements-dev.lock
+	@echo "==> .venv with the locked dependencies"
+	@test -x $(PY) || $(UV) venv --quiet --python python3 .venv
+	@$(UV) pip sync --quiet --require-hashes --python $(PY) requirements-dev.lock
+	@$(UV) pip install --quiet --no-deps --no-build-isolation --python $(PY) --editable .
+	@mkdir -p $(STAMPS) && touch $@
+
+system: ## install what the tests need from Debian (chromium, curl), or say what is missing
+	@deploy/system-packages chromium curl
+
+run: setup  ## set up all, then serve the demo on http://127.0.0.1:8080
+	@.venv/bin/penstock demo --port $(PORT)
+
+test: setup system style types layers unit  ## set up all, then every check and every test
+
+unit: setup  ## the tests alone (ARGS="-k resume" passes on)
+	@$(PY) -m pytest -n 2 --dist worksteal $(ARGS)
+
+style: setup  ## ruff: lint and format
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
+
+types: setup  ## mypy --strict
+	@.venv/bin/mypy
+
+layers: setup  ## import-linter: who may import whom
+	@.venv/bin/lint-imports
+
+bench: setup  ## cost per event beside nginx, Envoy, sglang-router and LiteLLM (long; run it alone)
+	@$(PY) -m bench $(ARGS)
+
+lock: $(UV)  ## renew the lock files: hashes, no addresses
+	@$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url pyproject.toml -o requirements.lock
+	@$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url pyproject.toml --group dev -o requirements-dev.lock
+
+clean:  ## remove what make made
+	@rm -rf .venv .tools .stamps .bench dist build

@@ -1,0 +1,1 @@
+"""Pure bytes <-> facts: no event loop, no clock, no socket."""

@@ -1,0 +1,114 @@
+"""Events: the facts an answer is made of, and the closed set of ways it can end.
+
+A stream is a sequence of events: one `Start`, any number of `Token`, `Reasoning`, `Refusal`, `ToolCall` and `Finish`,
+at most one `Usage`, and exactly one last one, `Done` or `Error`. The native dialect writes them to the wire as they are;
+every other dialect translates to and from them.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Outcome = Literal[
+    "completed",
+    "length",
+    "tool_calls",
+    "content_filter",
+    "cancelled",
+    "abandoned",
+    "upstream_error",
+    "upstream_truncated",
+    "stalled",
+    "limit_exceeded",
+    "interrupted",
+    "refused",
+]
+"""How a stream ended: the same word on the wire, in the ledger, in the metrics and in the trace."""
+
+DONE_OUTCOMES: frozenset[str] = frozenset({"completed", "length", "tool_calls", "content_filter", "cancelled"})
+"""Outcomes told by `done`. Every other outcome is told by `error`: a cut or stalled upstream is never a `done`."""
+
+UsageSource = Literal["final", "estimated", "unknown"]
+
+
+class Start(msgspec.Struct, frozen=True, tag="start", tag_field="type"):
+    """The answer begins. `stream` is the stream's id, `model` the public model name the client asked for."""
+
+    stream: str
+    model: str
+
+
+class Token(msgspec.Struct, frozen=True, omit_defaults=True, tag="token", tag_field="type"):
+    """A piece of the answer's text, of choice `index` when several were asked for."""
+
+    text: str
+    index: int = 0
+
+
+class Reasoning(msgspec.Struct, frozen=True, omit_defaults=True, tag="reasoning", tag_field="type"):
+    """A piece of the model's visible thinking."""
+
+    text: str
+    index: int = 0
+
+
+class Refusal(msgspec.Struct, frozen=True, omit_defaults=True, tag="refusal", tag_field="type"):
+    """A piece of the model's refusal to answer (the model's own words; not the gateway's)."""
+
+    text: str
+    index: int = 0
+
+
+class ToolCall(msgspec.Struct, frozen=True, omit_defaults=True, tag="tool_call", tag_field="type"):
+    """A piece of a tool call. `index` numbers the calls of one choice; `id` and `name` come once, `arguments` in pieces."""
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+    choice: int = 0
+
+
+class Finish(msgspec.Struct, frozen=True, omit_defaults=True, tag="finish", tag_field="type"):
+    """One choice ended, and why, in the outcome's words. The stream itself goes on until `Done` or `Error`."""
+
+    reason: Literal["completed", "length", "tool_calls", "content_filter"]
+    index: int = 0
+
+
+class Usage(msgspec.Struct, frozen=True, tag="usage", tag_field="type"):
+    """Tokens used. `None` means that nobody said; an explicit zero stays zero."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    source: UsageSource = "final"
+
+
+class Error(msgspec.Struct, frozen=True, tag="error", tag_field="type"):
+    """The last event of an answer that did not end well. `code` is a stable word, `message` is for people.
+
+    `retryable` says whether the same request may succeed if sent again; what was received so far stays valid.
+    """
+
+    code: str
+    message: str
+    retryable: bool
+    outcome: Outcome
+
+
+class Done(msgspec.Struct, frozen=True, tag="done", tag_field="type"):
+    """The last event of an answer that ended as it should, or that was cancelled by its reader."""
+
+    outcome: Outcome = "completed"
+
+
+Event = Start | Token | Reasoning | Refusal | ToolCall | Finish | Usage | Error | Done
+Terminal = Error | Done
+
+
+def is_terminal(event: Event) -> bool:
+    return isinstance(event, Error | Done)
