@@ -1,3 +1,25 @@
-"""Penstock: every answer is a stream, and a stream is a log."""
+"""Penstock: every answer is a stream, and a stream is a log.
+
+    import penstock
+    app.mount("/ai", penstock.asgi("penstock.toml"))
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from penstock.app import asgi
+
+__all__ = ["__version__", "asgi"]
+
+
+def __getattr__(name: str) -> Any:
+    # The application is imported when it is asked for: the pure parts can be used without a server.
+    if name == "asgi":
+        from penstock.app import asgi
+
+        return asgi
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -33,35 +33,35 @@ DONE_OUTCOMES: frozenset[str] = frozenset({"completed", "length", "tool_calls", 
 UsageSource = Literal["final", "estimated", "unknown"]
 
 
-class Start(msgspec.Struct, frozen=True, tag="start", tag_field="type"):
+class Start(msgspec.Struct, frozen=True):
     """The answer begins. `stream` is the stream's id, `model` the public model name the client asked for."""
 
     stream: str
     model: str
 
 
-class Token(msgspec.Struct, frozen=True, omit_defaults=True, tag="token", tag_field="type"):
+class Token(msgspec.Struct, frozen=True, omit_defaults=True):
     """A piece of the answer's text, of choice `index` when several were asked for."""
 
     text: str
     index: int = 0
 
 
-class Reasoning(msgspec.Struct, frozen=True, omit_defaults=True, tag="reasoning", tag_field="type"):
+class Reasoning(msgspec.Struct, frozen=True, omit_defaults=True):
     """A piece of the model's visible thinking."""
 
     text: str
     index: int = 0
 
 
-class Refusal(msgspec.Struct, frozen=True, omit_defaults=True, tag="refusal", tag_field="type"):
+class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
     """A piece of the model's refusal to answer (the model's own words; not the gateway's)."""
 
     text: str
     index: int = 0
 
 
-class ToolCall(msgspec.Struct, frozen=True, omit_defaults=True, tag="tool_call", tag_field="type"):
+class ToolCall(msgspec.Struct, frozen=True, omit_defaults=True):
     """A piece of a tool call. `index` numbers the calls of one choice; `id` and `name` come once, `arguments` in pieces."""
 
     index: int
@@ -71,14 +71,14 @@ class ToolCall(msgspec.Struct, frozen=True, omit_defaults=True, tag="tool_call",
     choice: int = 0
 
 
-class Finish(msgspec.Struct, frozen=True, omit_defaults=True, tag="finish", tag_field="type"):
+class Finish(msgspec.Struct, frozen=True, omit_defaults=True):
     """One choice ended, and why, in the outcome's words. The stream itself goes on until `Done` or `Error`."""
 
     reason: Literal["completed", "length", "tool_calls", "content_filter"]
     index: int = 0
 
 
-class Usage(msgspec.Struct, frozen=True, tag="usage", tag_field="type"):
+class Usage(msgspec.Struct, frozen=True):
     """Tokens used. `None` means that nobody said; an explicit zero stays zero."""
 
     input_tokens: int | None = None
@@ -88,7 +88,7 @@ class Usage(msgspec.Struct, frozen=True, tag="usage", tag_field="type"):
     source: UsageSource = "final"
 
 
-class Error(msgspec.Struct, frozen=True, tag="error", tag_field="type"):
+class Error(msgspec.Struct, frozen=True):
     """The last event of an answer that did not end well. `code` is a stable word, `message` is for people.
 
     `retryable` says whether the same request may succeed if sent again; what was received so far stays valid.
@@ -100,11 +100,29 @@ class Error(msgspec.Struct, frozen=True, tag="error", tag_field="type"):
     outcome: Outcome
 
 
-class Done(msgspec.Struct, frozen=True, tag="done", tag_field="type"):
-    """The last event of an answer that ended as it should, or that was cancelled by its reader."""
+class Done(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The last event of an answer that ended as it should, or that was cancelled by its reader.
 
-    outcome: Outcome = "completed"
+    After a cancel that told what was seen, `kept` is that offset: the answer's text is the text up to it, and the offsets
+    between it and this event belong to what was produced but never shown to the person who stopped.
+    """
 
+    outcome: Outcome
+    kept: int | None = None
+
+
+NAMES: dict[type, str] = {
+    Start: "start",
+    Token: "token",
+    Reasoning: "reasoning",
+    Refusal: "refusal",
+    ToolCall: "tool_call",
+    Finish: "finish",
+    Usage: "usage",
+    Error: "error",
+    Done: "done",
+}
+"""The event's word on the wire."""
 
 Event = Start | Token | Reasoning | Refusal | ToolCall | Finish | Usage | Error | Done
 Terminal = Error | Done

@@ -1,0 +1,128 @@
+"""Where the parts are joined, and only here."""
+
+from __future__ import annotations
+
+import importlib
+import resource
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from penstock import config as configuration
+from penstock.config import Config
+from penstock.exceptions import ConfigError
+from penstock.faces.access import Access, is_loopback
+from penstock.faces.asgi import Receive, Scope, Send
+from penstock.faces.control import control
+from penstock.faces.page import Page
+from penstock.faces.root import Root
+from penstock.faces.streams import StreamFaces
+from penstock.gateway import Gateway, Route, Target, Tenant
+from penstock.policy.capacity import Capacity
+from penstock.streams.generation import Plan, Timeouts, Upstream
+from penstock.streams.journal import MemoryJournal
+from penstock.streams.wheel import Wheel
+from penstock.upstreams import demo
+from penstock.upstreams.http import HttpUpstream
+from penstock.upstreams.pool import Pool, parse_endpoint, proxy_for
+from penstock.upstreams.python import PythonUpstream
+
+
+class Penstock:
+    """The whole of it, as an ASGI application. Nothing runs, listens or connects before the first request."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.wheel = Wheel()
+        self.capacity = Capacity(raise_descriptor_limit())
+        self._pools: list[Pool] = []
+        self.journal = MemoryJournal(self.wheel)
+        upstreams = {upstream.name: self._upstream(upstream) for upstream in config.upstream}
+        routes = {route.model: _route(route, upstreams) for route in config.route}
+        self.gateway = Gateway(self.journal, routes, self.wheel)
+        keys = {
+            digest.removeprefix("sha256:"): Tenant(
+                tenant.name, None if tenant.models is None else frozenset(tenant.models)
+            )
+            for tenant in config.tenant
+            for digest in tenant.key_hashes
+        }
+        access = Access(
+            keys, frozenset(config.server.allowed_origins), check_host=is_loopback(config.server.host)
+        )
+        self._root = Root(
+            StreamFaces(self.gateway, access, config.server.max_body_bytes),
+            access,
+            Page(),
+            control(self.gateway, access),
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._root(scope, receive, send)
+
+    async def close(self) -> None:
+        """End every running stream as `interrupted`, and close the connections to the upstreams."""
+        self.gateway.drain()
+        self.gateway.interrupt()
+        for pool in self._pools:
+            pool.close()
+        self.wheel.stop()
+
+    def _upstream(self, upstream: configuration.Upstream) -> Upstream:
+        match upstream.dialect:
+            case "demo":
+                return PythonUpstream(upstream.name, demo.answer)
+            case "python":
+                assert upstream.function is not None
+                return PythonUpstream(upstream.name, _function(upstream.name, upstream.function))
+            case dialect:
+                assert upstream.base_url is not None
+                endpoint = parse_endpoint(upstream.base_url)
+                try:
+                    proxy = proxy_for(endpoint)
+                except ValueError as error:
+                    raise ConfigError(f"upstream {upstream.name}: the environment's proxy: {error}") from None
+                pool = Pool(endpoint, self.wheel, self.capacity, proxy=proxy)
+                self._pools.append(pool)
+                return HttpUpstream(upstream.name, dialect, pool, upstream.api_keys)
+
+
+def asgi(config: Config | Mapping[str, Any] | str | Path) -> Penstock:
+    """Penstock as an ASGI application, to serve or to mount: `app.mount("/ai", penstock.asgi("penstock.toml"))`.
+
+    `config` is a file's path, or a dictionary of the same shape. Raises ConfigError.
+    """
+    if isinstance(config, str | Path):
+        config = configuration.load(config)
+    elif not isinstance(config, Config):
+        config = configuration.convert(dict(config))
+    return Penstock(config)
+
+
+def raise_descriptor_limit() -> int:
+    """Let this process have as many descriptors as it may; returns how many."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY:
+        hard = 1_048_576
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+def _function(name: str, path: str) -> Any:
+    module, _, attribute = path.partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"upstream {name}: function {path!r} can't be imported: {error}") from None
+    if not callable(found):
+        raise ConfigError(f"upstream {name}: {path!r} is not a function")
+    return found
+
+
+def _route(route: configuration.Route, upstreams: Mapping[str, Upstream]) -> Route:
+    timeouts = Timeouts(**{name: getattr(route.timeouts, name) for name in Timeouts._fields})
+    targets = tuple(Target(upstreams[target.upstream], target.model, target.weight) for target in route.targets)
+    return Route(route.model, targets, Plan(timeouts, route.on_abandon, route.grace))

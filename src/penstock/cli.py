@@ -1,0 +1,117 @@
+"""The commands: `penstock serve | demo | check | sim | key`."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import secrets
+import sys
+from pathlib import Path
+
+import click
+
+from penstock import __version__
+from penstock.app import Penstock
+from penstock.config import Config, convert, load
+from penstock.exceptions import ConfigError
+
+
+class _Commands(click.Group):
+    """A wrong configuration is one line on stderr and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except ConfigError as error:
+            click.echo(f"penstock: {error}", err=True)
+            sys.exit(2)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="penstock")
+def main() -> None:
+    """Every answer is a stream, and a stream is a log."""
+
+
+@main.command()
+@click.option("--config", "path", type=click.Path(path_type=Path), required=True, help="The TOML file.")
+@click.option("--host", help="Listen here instead of the file's server.host.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Listen here instead of the file's server.port (0: any).")
+@click.option("--workers", type=click.IntRange(1, 1), default=1, help="Processes; more than one is not built yet.")
+def serve(path: Path, host: str | None, port: int | None, workers: int) -> None:  # noqa: ARG001  # it can only be 1
+    """Serve what a configuration file says."""
+    config = load(path)
+    _listen(config, host, port)
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address: the demo has no keys.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: any.")
+def demo(host: str, port: int) -> None:
+    """Serve the embedded demo model: no configuration, no keys."""
+    _listen(demo_config(), host, port)
+
+
+@main.command()
+@click.option("--config", "path", type=click.Path(path_type=Path), required=True, help="The TOML file.")
+def check(path: Path) -> None:
+    """Check a configuration file without serving it."""
+    config = load(path)
+    Penstock(config)
+    for note in config.notes:
+        click.echo(f"note: {note}")
+    click.echo(f"{path}: good ({len(config.upstream)} upstreams, {len(config.route)} routes, {len(config.tenant)} tenants)")
+
+
+@main.group()
+def key() -> None:
+    """API keys."""
+
+
+@key.command("new")
+@click.option("--tenant", required=True, help="Whose key it is to be.")
+def new_key(tenant: str) -> None:
+    """Make a key, and print it with the hash that goes into the configuration."""
+    made = f"sk-penstock-{secrets.token_urlsafe(32)}"
+    click.echo(f"key       {made}")
+    click.echo(f"key_hash  sha256:{hashlib.sha256(made.encode()).hexdigest()}")
+    click.echo(f'\nPut the hash under [[tenant]] name = "{tenant}", key_hashes = [...]. The key is not shown again.', err=True)
+
+
+def demo_config() -> Config:
+    """What `penstock demo` serves."""
+    return convert(
+        {
+            "upstream": [{"name": "demo", "dialect": "demo"}],
+            "route": [{"model": "demo", "targets": [{"upstream": "demo"}], "on_abandon": "finish"}],
+        }
+    )
+
+
+def _listen(config: Config, host: str | None, port: int | None) -> None:
+    import uvloop
+
+    from penstock.config import _check, _Where
+    from penstock.server.listen import bind
+    from penstock.server.listen import serve as serve_on
+
+    if host is not None:
+        config.server.host = host
+    if port is not None:
+        config.server.port = port
+    _check(config, _Where("command line", {}))
+    logging.basicConfig(level=logging.INFO, format="%(levelname).1s %(name)s: %(message)s", stream=sys.stderr)
+    for note in config.notes:
+        logging.getLogger("penstock").warning("%s", note)
+    try:
+        listener = bind(config.server.host, config.server.port)
+    except OSError as error:
+        where = f"{config.server.host}:{config.server.port}"
+        raise ConfigError(f"can't listen on {where}: {error.strerror or error}") from None
+    name = f"[{config.server.host}]" if ":" in config.server.host else config.server.host
+
+    async def started() -> None:
+        click.echo(f"penstock listening on http://{name}:{listener.getsockname()[1]}")
+        sys.stdout.flush()
+
+    uvloop.run(serve_on(Penstock(config), listener, grace=config.server.grace, started=started))

@@ -1,0 +1,13 @@
+"""Wire formats, one file each; see `penstock.dialects.base` for what a dialect is."""
+
+from __future__ import annotations
+
+from penstock.dialects.base import Dialect
+from penstock.dialects.native import Native
+from penstock.dialects.openai_chat import OpenAIChat
+
+DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (OpenAIChat(), Native())}
+"""Every dialect by its name in configuration and in `?format=`."""
+
+PLANNED = ("openai-responses", "anthropic", "gemini", "ui-messages")
+"""Names that the contract reserves and that this version cannot speak yet."""

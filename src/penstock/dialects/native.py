@@ -1,0 +1,250 @@
+"""The `native` dialect: Penstock's own typed events, as they are.
+
+An answer is `event: <name>` with JSON `data`: `start {stream, model}` · `token {text}` · `reasoning {text}` ·
+`refusal {text}` · `tool_call {index, id?, name?, arguments}` (a piece) · `finish {reason}` · `usage {...}` and one last
+`error {code, message, retryable, outcome}` or `done {outcome}`. With several choices, events of the others carry `index`
+(`choice` for tool calls). A request is `{model, messages, ...}` with the sampling fields in OpenAI's names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from penstock.dialects.base import Description, Kind, Message, Request, Tool, decode_json
+from penstock.dialects.openai_chat import MAX_CHOICES, read_error
+from penstock.exceptions import ProtocolError, Refused, UpstreamFailed
+from penstock.wire import sse
+from penstock.wire.events import (
+    NAMES,
+    Done,
+    Error,
+    Event,
+    Finish,
+    Reasoning,
+    Refusal,
+    Start,
+    Terminal,
+    Token,
+    ToolCall,
+    Usage,
+)
+
+_DECODERS: dict[str, msgspec.json.Decoder[Any]] = {name: msgspec.json.Decoder(kind) for kind, name in NAMES.items()}
+_ENCODE = msgspec.json.Encoder().encode
+
+
+class _ToolSpec(msgspec.Struct):
+    """OpenAI's `{type, function: {...}}`."""
+
+    function: Tool
+    type: str = "function"
+
+
+class _NativeRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """Every field of a native request. A field that is not listed is refused by name, never dropped in silence."""
+
+    model: str
+    messages: list[Message]
+    stream: bool | None = None
+    n: int | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    stop: str | list[str] | None = None
+    seed: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    response_format: dict[str, Any] | None = None
+    reasoning_effort: str | None = None
+    tools: list[_ToolSpec] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    user: str | None = None
+
+
+class Native:
+    """See the module. Has no state: one instance serves all."""
+
+    name = "native"
+    path = "/streams"
+
+    def parse_request(self, body: bytes) -> Request:
+        asked: _NativeRequest = decode_json(body, _NativeRequest)
+        if not asked.messages:
+            raise Refused(400, "invalid_request", "messages is empty", param="messages")
+        choices = 1 if asked.n is None else asked.n
+        if not 1 <= choices <= MAX_CHOICES:
+            raise Refused(400, "invalid_request", f"n must be from 1 to {MAX_CHOICES}", param="n")
+        if asked.max_tokens is not None and asked.max_tokens < 1:
+            raise Refused(400, "invalid_request", "max_tokens must be at least 1", param="max_tokens")
+        return Request(
+            dialect=self.name,
+            model=asked.model,
+            messages=asked.messages,
+            stream=asked.stream is not False,
+            include_usage=True,
+            choices=choices,
+            max_tokens=asked.max_tokens,
+            tools=[tool.function for tool in asked.tools or ()],
+            fields=decode_json(body, dict[str, Any]),
+        )
+
+    def encode_request(self, request: Request, model: str) -> bytes:
+        if request.dialect not in (self.name, "openai-chat"):
+            raise Refused(400, "unsupported_translation", f"{request.dialect} requests can't go to {self.name} yet")
+        known = _NativeRequest.__struct_fields__
+        fields = {name: value for name, value in request.fields.items() if name in known}
+        if request.max_tokens is not None:
+            fields["max_tokens"] = request.max_tokens
+        return msgspec.json.encode({**fields, "model": model, "stream": True})
+
+    def auth_headers(self, api_key: str) -> list[tuple[str, str]]:
+        return [("authorization", f"Bearer {api_key}")]
+
+    def probe(self) -> NativeProbe:
+        return NativeProbe()
+
+    def decoder(self, about: Description) -> NativeDecoder:
+        return NativeDecoder(about)
+
+    def encoder(self, about: Description, *, include_usage: bool) -> NativeEncoder:
+        return NativeEncoder(include_usage=include_usage)
+
+    def collect(self, about: Description, events: Iterable[Event]) -> bytes:
+        """`{stream, model, outcome, text, reasoning?, refusal?, tool_calls?, usage}`; the first choice's. Raises Refused."""
+        return _collect(about, events)
+
+    def error_body(self, refused: Refused) -> bytes:
+        error: dict[str, Any] = {"code": refused.code, "message": refused.message, "retryable": refused.retryable}
+        if refused.param is not None:
+            error["param"] = refused.param
+        return msgspec.json.encode({"error": error})
+
+    def read_error(self, status: int, body: bytes, retry_after: float | None) -> UpstreamFailed:
+        return read_error(status, body, retry_after)
+
+
+def encode_event(event: Event) -> bytes:
+    """One canonical block: `event: <name>`, `data: <json>`. JSON holds no line end, so the data is one line."""
+    return b"event: %b\ndata: %b\n\n" % (NAMES[type(event)].encode(), _ENCODE(event))
+
+
+def decode_event(block: bytes) -> Event | None:
+    """The event of a canonical block; None for a name that this version does not know. Raises ProtocolError."""
+    decoder = _DECODERS.get(sse.event_name(block))
+    if decoder is None:
+        return None
+    try:
+        event: Event = decoder.decode(sse.payload(block))
+    except msgspec.MsgspecError as error:
+        raise ProtocolError(f"not a native event: {error}") from None
+    return event
+
+
+class NativeProbe:
+    """Reads a native upstream's blocks."""
+
+    __slots__ = ("failure", "held", "outcome", "started", "usage")
+
+    def __init__(self) -> None:
+        self.started = False
+        self.usage: Usage | None = None
+        self.held: bytes | None = None
+        self.failure: Error | None = None
+        self.outcome = "completed"
+
+    def __call__(self, block: bytes) -> Kind:
+        match decode_event(block):
+            case Usage() as usage:
+                self.usage, self.held = usage, block
+                return Kind.HELD
+            case Start() | None:
+                # The stream announces itself under its own id.
+                return Kind.HELD
+            case Error() as error:
+                self.failure = error
+                return Kind.FAILED
+            case Done(outcome):
+                self.outcome = outcome
+                return Kind.END
+            case Finish(reason):
+                self.outcome = reason
+            case Token(text) | Reasoning(text) | Refusal(text):
+                self.started = self.started or bool(text)
+            case ToolCall():
+                self.started = True
+        return Kind.DATA
+
+
+class NativeDecoder:
+    """Blocks -> events."""
+
+    __slots__ = ("_about",)
+
+    def __init__(self, about: Description) -> None:
+        self._about: Description | None = about
+
+    def decode(self, block: bytes) -> list[Event]:
+        event = decode_event(block)
+        events: list[Event] = []
+        if self._about is not None:
+            if not isinstance(event, Start):
+                events.append(Start(self._about.stream, self._about.model))
+            self._about = None
+        if event is not None:
+            events.append(event)
+        return events
+
+
+class NativeEncoder:
+    """Events -> blocks."""
+
+    __slots__ = ("_include_usage",)
+
+    def __init__(self, *, include_usage: bool) -> None:
+        self._include_usage = include_usage
+
+    def encode(self, events: Iterable[Event]) -> list[bytes]:
+        return [encode_event(event) for event in events if not isinstance(event, Usage | Error | Done)]
+
+    def end(self, usage: Usage | None, last: Terminal) -> list[bytes]:
+        blocks = [encode_event(usage)] if usage is not None and self._include_usage else []
+        return [*blocks, encode_event(last)]
+
+
+def _collect(about: Description, events: Iterable[Event]) -> bytes:
+    text: list[str] = []
+    reasoning: list[str] = []
+    refusal: list[str] = []
+    calls: dict[int, dict[str, Any]] = {}
+    answer: dict[str, Any] = {"stream": about.stream, "model": about.model}
+    for event in events:
+        match event:
+            case Token(piece, 0):
+                text.append(piece)
+            case Reasoning(piece, 0):
+                reasoning.append(piece)
+            case Refusal(piece, 0):
+                refusal.append(piece)
+            case ToolCall(choice=0):
+                call = calls.setdefault(event.index, {"id": event.id, "name": event.name, "arguments": ""})
+                call["arguments"] += event.arguments
+            case Usage():
+                answer["usage"] = event
+            case Error(code, message, retryable):
+                raise UpstreamFailed(502, code, message, retryable=retryable)
+            case Done(outcome):
+                answer["outcome"] = outcome
+            case _:
+                pass
+    answer["text"] = "".join(text)
+    if reasoning:
+        answer["reasoning"] = "".join(reasoning)
+    if refusal:
+        answer["refusal"] = "".join(refusal)
+    if calls:
+        answer["tool_calls"] = [calls[index] for index in sorted(calls)]
+    return msgspec.json.encode(answer)

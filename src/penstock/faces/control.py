@@ -1,0 +1,76 @@
+"""The control plane: what is not a stream, and the OpenAPI description of everything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+
+from penstock import __version__
+from penstock.dialects import DIALECTS
+from penstock.exceptions import Refused
+from penstock.faces.access import Access
+from penstock.faces.openapi import STREAM_PATHS
+from penstock.gateway import Gateway
+
+
+def control(gateway: Gateway, access: Access) -> FastAPI:
+    """The FastAPI application behind the stream faces."""
+    app = FastAPI(
+        title="Penstock",
+        version=__version__,
+        summary="Every answer is a stream, and a stream is a log.",
+        docs_url=None,
+        redoc_url=None,
+    )
+
+    @app.get("/v1/models", tags=["models"])
+    async def models(request: Request) -> dict[str, Any]:
+        """The public model names that the caller may use, in OpenAI's shape."""
+        tenant = access.tenant(request.scope)
+        names = [name for name in gateway.routes if tenant.may_use(name)]
+        return {
+            "object": "list",
+            "data": [{"id": name, "object": "model", "created": 0, "owned_by": "penstock"} for name in names],
+        }
+
+    @app.get("/healthz", tags=["operations"])
+    async def healthz() -> dict[str, Any]:
+        """The process lives."""
+        return {"status": "ok", "version": __version__}
+
+    @app.get("/readyz", tags=["operations"])
+    async def readyz() -> JSONResponse:
+        """The process takes new streams: 503 while it shuts down."""
+        draining = gateway.draining
+        told = {"status": "draining" if draining else "ready", "live_streams": gateway.live()}
+        return JSONResponse(told, status_code=503 if draining else 200)
+
+    @app.exception_handler(Refused)
+    async def refused(request: Request, error: Refused) -> Response:
+        dialect = DIALECTS["openai-chat" if request.url.path.startswith("/v1/") else "native"]
+        return Response(dialect.error_body(error), error.status, media_type="application/json")
+
+    @app.exception_handler(404)
+    @app.exception_handler(405)
+    async def missing(request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 404
+        word = "method_not_allowed" if status == 405 else "not_found"
+        said = "this address does not take this method" if status == 405 else "there is no such address"
+        return await refused(request, Refused(status, word, said))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: Exception) -> Response:
+        return await refused(request, Refused(400, "invalid_request", "the request is not valid"))
+
+    described = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        schema = described()
+        schema["paths"] = {**STREAM_PATHS, **schema["paths"]}
+        return schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend the description
+    return app

@@ -1,0 +1,74 @@
+"""The stream faces' part of the OpenAPI description: they are raw ASGI, so FastAPI does not see them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_SSE = {"description": "A stream of server-sent events, each with `id: epoch:offset`.", "content": {"text/event-stream": {}}}
+_ERROR = {"description": "A refusal, in the caller's dialect.", "content": {"application/json": {}}}
+_BODY = {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
+_KEY = {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 255}}
+_ID = {"name": "stream_id", "in": "path", "required": True, "schema": {"type": "string"}}
+
+
+def _query(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
+    return {"name": name, "in": "query", "schema": schema, "description": description}
+
+
+STREAM_PATHS: dict[str, Any] = {
+    "/v1/chat/completions": {
+        "post": {
+            "tags": ["streams"],
+            "summary": "OpenAI's chat completions, streamed or not",
+            "parameters": [_KEY],
+            "requestBody": _BODY,
+            "responses": {"200": _SSE, "4XX": _ERROR, "5XX": _ERROR},
+        }
+    },
+    "/v1/streams": {
+        "post": {
+            "tags": ["streams"],
+            "summary": "Open a stream in the native dialect",
+            "parameters": [_KEY],
+            "requestBody": _BODY,
+            "responses": {"200": _SSE, "4XX": _ERROR, "5XX": _ERROR},
+        }
+    },
+    "/v1/streams/{stream_id}": {
+        "get": {
+            "tags": ["streams"],
+            "summary": "Attach to a stream, or resume it",
+            "parameters": [
+                _ID,
+                {"name": "Last-Event-ID", "in": "header", "schema": {"type": "string"}},
+                _query("after", {"type": "string"}, "A position; `Last-Event-ID` comes first."),
+                _query("format", {"type": "string", "default": "native"}, "The dialect to read the stream in."),
+                _query("include_usage", {"type": "boolean"}, "Show the usage where the dialect leaves that to the client."),
+            ],
+            "responses": {
+                "200": _SSE,
+                "204": {"description": "The stream has ended, and all of it was seen."},
+                "404": _ERROR,
+                "410": {"description": "`resume_expired`: what follows the position is no longer kept."},
+            },
+        }
+    },
+    "/v1/streams/{stream_id}/cancel": {
+        "post": {
+            "tags": ["streams"],
+            "summary": "Cancel: the upstream is closed before this answers",
+            "parameters": [_ID],
+            "requestBody": {
+                "content": {
+                    "application/json": {
+                        "schema": {
+                            "type": "object",
+                            "properties": {"seen": {"type": "integer", "description": "The last offset that was shown."}},
+                        }
+                    }
+                }
+            },
+            "responses": {"200": {"description": "`{stream, outcome}`"}, "404": _ERROR},
+        }
+    },
+}

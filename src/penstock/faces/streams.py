@@ -1,0 +1,162 @@
+"""Faces that stream: raw ASGI, one coroutine per request and nothing per event.
+
+    POST /v1/chat/completions      OpenAI's chat completions, streamed or not
+    POST /v1/streams               native
+    GET  /v1/streams/{id}          attach or resume, in any dialect
+    POST /v1/streams/{id}/cancel   cancel, with the offset that was seen
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from penstock.dialects import DIALECTS
+from penstock.dialects.base import Dialect, decode_json
+from penstock.exceptions import PenstockError, Refused
+from penstock.faces.access import Access
+from penstock.faces.asgi import ClientGone, Headers, Receive, Scope, Send, header, query, read_body, respond
+from penstock.faces.sinks import AsgiSink, DirectSink, WholeSink
+from penstock.gateway import Gateway
+from penstock.streams.reader import STUCK_AFTER
+from penstock.streams.stream import Format, Stream
+from penstock.wire.position import Position
+
+SSE_HEADERS: Headers = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache, no-transform"),
+    (b"x-accel-buffering", b"no"),
+)
+MAX_KEY_LENGTH = 255
+
+
+class Cancel(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a cancel. `seen` is the last offset that the person was shown."""
+
+    seen: int | None = None
+
+
+class StreamFaces:
+    """See the module. Every method answers one request; all raise Refused for what can't be answered."""
+
+    def __init__(self, gateway: Gateway, access: Access, max_body: int) -> None:
+        self._gateway = gateway
+        self._access = access
+        self._max_body = max_body
+
+    async def create(self, dialect: Dialect, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
+        """POST in `dialect`: open a stream, and follow it or wait for its end."""
+        stream, streamed, include_usage = await self._open(dialect, scope, receive)
+        named = [*headers, (b"penstock-stream-id", stream.id.encode())]
+        if streamed:
+            format = Format(dialect.name, include_usage)
+            await self._follow(stream, format, Position(stream.epoch, 0), scope, receive, send, named, wait=True)
+        else:
+            await self._collect(stream, dialect, scope, receive, send, named)
+
+    async def attach(
+        self, stream_id: str, dialect: Dialect, scope: Scope, receive: Receive, send: Send, headers: Headers
+    ) -> None:
+        """GET: attach, or resume after a position."""
+        tenant = self._access.tenant(scope)
+        stream = await self._gateway.find(stream_id, tenant)
+        asked = query(scope)
+        after = self._gateway.position(stream, header(scope, b"last-event-id") or asked.get("after"))
+        # The native dialect shows the usage to everybody; OpenAI's only to those who ask.
+        usage = dialect.name == "native" or asked.get("include_usage", "") in ("1", "true")
+        format = Format(dialect.name, usage)
+        named = [*headers, (b"penstock-stream-id", stream.id.encode())]
+        if stream.all_seen(after, format):
+            await respond(send, 204, b"", named)
+            return
+        await self._follow(stream, format, after, scope, receive, send, named, wait=False)
+
+    async def cancel(self, stream_id: str, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
+        """POST …/cancel: idempotent. Answers how the stream ended."""
+        tenant = self._access.tenant(scope)
+        body = await read_body(scope, receive, 4096)
+        asked: Cancel = decode_json(body, Cancel) if body.strip() else Cancel()
+        if asked.seen is not None and asked.seen < 0:
+            raise Refused(400, "invalid_request", "seen must not be negative", param="seen")
+        stream = await self._gateway.cancel(stream_id, tenant, asked.seen)
+        outcome = stream.end.last.outcome if stream.end is not None else None
+        told = {"stream": stream.id, "outcome": outcome}
+        await respond(send, 200, msgspec.json.encode(told), [*headers, (b"penstock-stream-id", stream.id.encode())])
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    async def _open(self, dialect: Dialect, scope: Scope, receive: Receive) -> tuple[Stream, bool, bool]:
+        """The request's own memory (body, messages) ends with this frame: a live stream does not carry it."""
+        tenant = self._access.tenant(scope)
+        body = await read_body(scope, receive, self._max_body)
+        key = header(scope, b"idempotency-key")
+        if key is not None and not 0 < len(key) <= MAX_KEY_LENGTH:
+            raise Refused(400, "invalid_request", f"Idempotency-Key must have 1 to {MAX_KEY_LENGTH} characters")
+        request = dialect.parse_request(body)
+        stream = await self._gateway.open(request, body, tenant, key)
+        return stream, request.stream, request.include_usage
+
+    async def _follow(
+        self,
+        stream: Stream,
+        format: Format,
+        after: Position,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        headers: Headers,
+        *,
+        wait: bool,
+    ) -> None:
+        direct = scope.get("extensions", {}).get("penstock.direct")
+        sink = DirectSink(direct) if direct is not None else AsgiSink(receive)
+        # The reader has its place before the wait: a client that leaves while waiting is one that left the stream.
+        sink.bind(self._gateway.attach(stream, sink, format, after))
+        try:
+            if wait:
+                await self._gateway.ready(stream)
+            if sink.is_gone:
+                return
+            await send({"type": "http.response.start", "status": 200, "headers": [*SSE_HEADERS, *headers]})
+            await send({"type": "http.response.body", "body": b"", "more_body": True})
+            await sink.run(send)
+        finally:
+            sink.stop()
+        if not sink.is_gone:
+            try:
+                async with asyncio.timeout(STUCK_AFTER):
+                    await send({"type": "http.response.body", "body": b"", "more_body": False})
+            except TimeoutError:
+                sink.abort()
+
+    async def _collect(
+        self, stream: Stream, dialect: Dialect, scope: Scope, receive: Receive, send: Send, headers: Headers
+    ) -> None:
+        stream.hold = True
+        sink = WholeSink(scope.get("extensions", {}).get("penstock.direct"), receive)
+        sink.bind(self._gateway.attach(stream, sink, Format(stream.dialect), Position(stream.epoch, 0)))
+        try:
+            await self._gateway.ready(stream)
+            if not sink.is_gone:
+                await sink.run()
+        finally:
+            sink.stop()
+        if sink.is_gone:
+            raise ClientGone
+        try:
+            body = dialect.collect(stream.about, stream.events())
+        except Refused:
+            raise
+        except PenstockError as error:
+            raise Refused(502, "upstream_protocol_error", str(error)) from None
+        await respond(send, 200, body, headers)
+
+
+def dialect_of(name: str) -> Dialect:
+    """The dialect of `?format=`. Raises Refused (400)."""
+    dialect = DIALECTS.get(name)
+    if dialect is None:
+        known = ", ".join(DIALECTS)
+        raise Refused(400, "unknown_format", f"there is no format {name[:40]!r}; there are: {known}", param="format")
+    return dialect

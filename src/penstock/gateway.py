@@ -1,0 +1,141 @@
+"""The gateway: open a stream, attach to it, cancel it.
+
+Everything that a face does with an answer goes through these three, whatever dialect it speaks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from penstock.dialects.base import Request
+from penstock.exceptions import InvalidPosition, Refused
+from penstock.streams.generation import Generation, Plan, Upstream
+from penstock.streams.journal import IdempotencyKey, Journal
+from penstock.streams.reader import Reader, Sink
+from penstock.streams.stream import Format, Stream
+from penstock.streams.wheel import Wheel
+from penstock.wire.position import Position
+
+
+class Target(NamedTuple):
+    """One upstream behind a route, and what the model is called there (None: as the client called it)."""
+
+    upstream: Upstream
+    model: str | None
+    weight: int = 1
+
+
+class Route(NamedTuple):
+    """A public model name, and the upstreams behind it in order."""
+
+    model: str
+    targets: tuple[Target, ...]
+    plan: Plan = Plan()
+
+
+class Tenant(NamedTuple):
+    """Whose a request is. `models` are those it may use; None = all."""
+
+    name: str
+    models: frozenset[str] | None = None
+
+    def may_use(self, model: str) -> bool:
+        return self.models is None or model in self.models
+
+
+class Gateway:
+    """Routes requests to upstreams and readers to streams."""
+
+    def __init__(self, journal: Journal, routes: Mapping[str, Route], wheel: Wheel) -> None:
+        self.journal = journal
+        self.routes = routes
+        self._wheel = wheel
+        self._generations: dict[str, Generation] = {}
+        self._draining = False
+
+    async def open(self, request: Request, body: bytes, tenant: Tenant, key: str | None = None) -> Stream:
+        """Begin an answer, or with an Idempotency-Key that is known: find it. Returns its stream at once.
+
+        `body` is the request as the client sent it. Raises Refused.
+        """
+        if self._draining:
+            raise Refused(503, "shutting_down", "this node is shutting down", retry_after=1)
+        route = self.routes.get(request.model)
+        if route is None or not tenant.may_use(request.model):
+            raise Refused(404, "model_not_found", f"there is no model {request.model[:100]!r} here", param="model")
+        target = route.targets[0]
+        idempotency = IdempotencyKey(key, hashlib.sha256(body).digest()) if key else None
+        stream, created = await self.journal.create(
+            tenant=tenant.name, model=request.model, dialect=target.upstream.dialect, idempotency=idempotency
+        )
+        if created:
+            generation = Generation(stream, self._wheel, route.plan, request_bytes=len(body), on_end=self._ended)
+            self._generations[stream.id] = generation
+            try:
+                generation.start(target.upstream, request, target.model or request.model)
+            except Refused:
+                self._generations.pop(stream.id, None)
+                await self.journal.discard(stream)
+                raise
+        return stream
+
+    async def ready(self, stream: Stream) -> None:
+        """Wait until the stream has something to say. Raises UpstreamFailed if it never will."""
+        generation = self._generations.get(stream.id)
+        if generation is not None:
+            # Several requests may wait for one generation: none of them may cancel the wait of the others.
+            await asyncio.shield(generation.ready)
+        if stream.refusal is not None:
+            await self.journal.discard(stream)
+            raise stream.refusal
+
+    async def find(self, stream_id: str, tenant: Tenant) -> Stream:
+        """Raises Refused (404), also for a stream of somebody else's."""
+        stream = await self.journal.find(tenant.name, stream_id)
+        if stream is None:
+            raise Refused(404, "stream_not_found", "there is no such stream, or it is no longer kept")
+        return stream
+
+    def position(self, stream: Stream, text: str | None) -> Position:
+        """What a client says that it has seen. Raises Refused (400, or 410 when it is no longer kept)."""
+        try:
+            return stream.position(text)
+        except InvalidPosition as error:
+            raise Refused(400, "invalid_position", str(error), param="Last-Event-ID") from None
+
+    def attach(self, stream: Stream, sink: Sink, format: Format, after: Position) -> Reader:
+        """Follow `stream` from `after`. Nothing is written before `reader.pump()`."""
+        return stream.attach(sink, format, after)
+
+    async def cancel(self, stream_id: str, tenant: Tenant, seen: int | None = None) -> Stream:
+        """Cancel. The upstream's connection is closed before this returns; doing it again changes nothing."""
+        stream = await self.find(stream_id, tenant)
+        generation = self._generations.get(stream.id)
+        if generation is not None:
+            generation.cancel(seen)
+        return stream
+
+    # -- the end of the process ------------------------------------------------------------------------------------
+
+    @property
+    def draining(self) -> bool:
+        return self._draining
+
+    def drain(self) -> None:
+        """Take nothing new. What runs goes on."""
+        self._draining = True
+
+    def live(self) -> int:
+        """Generations that are running."""
+        return len(self._generations)
+
+    def interrupt(self) -> None:
+        """End every running generation as `interrupted`: its readers are told, and what they have stays theirs."""
+        for generation in list(self._generations.values()):
+            generation.fail("interrupted", "the server is shutting down")
+
+    def _ended(self, generation: Generation) -> None:
+        self._generations.pop(generation.stream.id, None)

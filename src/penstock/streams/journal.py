@@ -1,0 +1,118 @@
+"""Journals keep streams.
+
+`MemoryJournal` keeps them in this process, which is all that one node needs. Every journal passes the same contract tests
+(`tests/contracts/journal.py`).
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import NamedTuple, Protocol
+
+from penstock.dialects.base import Description
+from penstock.exceptions import Refused
+from penstock.streams.stream import RETAIN_BYTES, Stream
+from penstock.streams.wheel import Wheel
+
+RETAIN_SECONDS = 300.0
+"""How long a stream is kept after its end, by default."""
+
+
+class IdempotencyKey(NamedTuple):
+    """A client's promise that requests with the same key are the same request; `digest` is of the request's body."""
+
+    key: str
+    digest: bytes
+
+
+class Journal(Protocol):
+    """Creates, finds and forgets streams. A stream is only ever found by the tenant that owns it."""
+
+    async def create(
+        self, *, tenant: str, model: str, dialect: str, idempotency: IdempotencyKey | None = None
+    ) -> tuple[Stream, bool]:
+        """A new stream and True; or the one that `idempotency` made before, and False.
+
+        Raises Refused (409 `idempotency_conflict`) when the key came with another body.
+        """
+        ...
+
+    async def find(self, tenant: str, stream_id: str) -> Stream | None: ...
+
+    async def discard(self, stream: Stream) -> None:
+        """Forget a stream that never began to answer, with its idempotency key: the request may be sent again."""
+        ...
+
+    def live(self) -> list[Stream]:
+        """Streams that have not ended and are produced here."""
+        ...
+
+
+class MemoryJournal:
+    """Streams in this process's memory."""
+
+    def __init__(
+        self, wheel: Wheel, *, retain_bytes: int = RETAIN_BYTES, retain_seconds: float = RETAIN_SECONDS
+    ) -> None:
+        self._wheel = wheel
+        self._retain_bytes = retain_bytes
+        self._retain_seconds = retain_seconds
+        self._streams: dict[str, Stream] = {}
+        self._by_key: dict[tuple[str, str], tuple[bytes, Stream]] = {}
+        self._key_of: dict[str, tuple[str, str]] = {}
+
+    async def create(
+        self, *, tenant: str, model: str, dialect: str, idempotency: IdempotencyKey | None = None
+    ) -> tuple[Stream, bool]:
+        if idempotency is not None:
+            before = self._by_key.get((tenant, idempotency.key))
+            if before is not None:
+                digest, stream = before
+                if not secrets.compare_digest(digest, idempotency.digest):
+                    raise Refused(409, "idempotency_conflict", "this Idempotency-Key came with another body before")
+                return stream, False
+        about = Description(secrets.token_hex(12), model, int(time.time()))
+        stream = Stream(
+            about,
+            tenant=tenant,
+            dialect=dialect,
+            epoch=secrets.token_hex(3),
+            wheel=self._wheel,
+            retain=self._retain_bytes,
+        )
+        self._streams[stream.id] = stream
+        if idempotency is not None:
+            self._by_key[tenant, idempotency.key] = (idempotency.digest, stream)
+            self._key_of[stream.id] = (tenant, idempotency.key)
+        stream.on_end.append(self._expire_later)
+        return stream, True
+
+    async def find(self, tenant: str, stream_id: str) -> Stream | None:
+        stream = self._streams.get(stream_id)
+        return stream if stream is not None and stream.tenant == tenant else None
+
+    async def discard(self, stream: Stream) -> None:
+        self._forget(stream)
+
+    def live(self) -> list[Stream]:
+        return [stream for stream in self._streams.values() if stream.end is None]
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    def _expire_later(self, stream: Stream) -> None:
+        def due(now: float) -> float | None:
+            if stream.readers:
+                # Somebody is still reading it to the end.
+                return now + min(self._retain_seconds, 10.0)
+            self._forget(stream)
+            return None
+
+        self._wheel.at(stream.ended_at + self._retain_seconds, due)
+
+    def _forget(self, stream: Stream) -> None:
+        self._streams.pop(stream.id, None)
+        key = self._key_of.pop(stream.id, None)
+        if key is not None:
+            self._by_key.pop(key, None)

@@ -1,0 +1,250 @@
+"""Streams: the durable, ordered, resumable record of one answer.
+
+One producer appends, any number of readers follow. Appending writes to every level reader in the same call; there is no
+queue, task or await between the upstream's bytes and the clients'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, Protocol
+
+from penstock.dialects import DIALECTS
+from penstock.dialects.base import Description
+from penstock.exceptions import InvalidPosition, Refused
+from penstock.streams.log import Log
+from penstock.streams.reader import STUCK_AFTER, Reader, Sink
+from penstock.streams.view import Format, SourceView, TranslatedView, View
+from penstock.streams.wheel import Wheel
+from penstock.wire.events import Done, Event, Start, Terminal, Usage
+from penstock.wire.position import Position, parse_position
+
+RETAIN_BYTES = 4 * 1024 * 1024
+"""How much of a stream is kept, by default (4 MiB)."""
+
+
+class End(NamedTuple):
+    """How a stream ended. `held` is the upstream's own usage block, for clients of its dialect."""
+
+    usage: Usage | None
+    held: bytes | None
+    last: Terminal
+
+
+class Producer(Protocol):
+    """Who writes a stream, and hears of what it needs."""
+
+    def deserted(self) -> None:
+        """The last reader has left while the stream is live."""
+
+    def pause(self) -> None:
+        """The log is full and every reader is behind: produce no more for now."""
+
+    def resume(self) -> None:
+        """There is room again."""
+
+
+class Stream:
+    """See the module. `dialect` is that of the log, `about` what encoders may say of it."""
+
+    __slots__ = (
+        "_head",
+        "_paused",
+        "_views",
+        "_wheel",
+        "about",
+        "dialect",
+        "end",
+        "end_offset",
+        "ended_at",
+        "epoch",
+        "hold",
+        "log",
+        "on_end",
+        "produced",
+        "producer",
+        "readers",
+        "refusal",
+        "retain",
+        "tenant",
+    )
+
+    def __init__(
+        self, about: Description, *, tenant: str, dialect: str, epoch: str, wheel: Wheel, retain: int = RETAIN_BYTES
+    ) -> None:
+        self.about = about
+        self.tenant = tenant
+        self.dialect = dialect
+        self.epoch = epoch
+        self.retain = retain
+        self.log = Log()
+        self.end: End | None = None
+        self.end_offset = 0
+        self.ended_at = 0.0
+        self.refusal: Refused | None = None
+        """Why no answer was begun, if so: callers that have not been answered yet are told this instead of a stream."""
+        self.produced = 0
+        """Entries that were ever appended: the last offset that was given."""
+        self.readers: set[Reader] = set()
+        self.producer: Producer | None = None
+        self.on_end: list[Callable[[Stream], None]] = []
+        self.hold = False
+        """Forget nothing while live: somebody waits for the whole answer."""
+        self._head = f"id: {epoch}:".encode()
+        self._views: tuple[View, ...] = ()
+        self._wheel = wheel
+        self._paused = False
+
+    @property
+    def id(self) -> str:
+        return self.about.stream
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def append(self, block: bytes) -> None:
+        """Append one canonical block, in the log's dialect. Level readers have it when this returns."""
+        log = self.log
+        self.produced = offset = self.produced + 1
+        framed = b"%b%d\n%b" % (self._head, offset, block)
+        log.append(framed)
+        for view in self._views:
+            view.push(offset, block, framed)
+        if log.size > self.retain:
+            self._make_room()
+
+    def finish(self, now: float, usage: Usage | None, held: bytes | None, last: Terminal) -> None:
+        """Append the terminal entry. Only the first call counts: there is exactly one, whatever happens."""
+        if self.end is not None:
+            return
+        self.end = End(usage, held, last)
+        self.produced = self.end_offset = self.produced + 1
+        self.ended_at = now
+        kept = last.kept if isinstance(last, Done) else None
+        level = [reader for reader in self.readers if reader.is_level]
+        for reader in level:
+            reader.offset = self.end_offset - 1
+            reader.part = 0
+            reader.finish()
+        if kept is not None:
+            self.log.drop_after(kept)
+        for reader in list(self.readers):
+            reader.pump()
+        for callback in self.on_end:
+            callback(self)
+        self.on_end.clear()
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def position(self, text: str | None) -> Position:
+        """A client's words for where it stands; none = before the first. Raises InvalidPosition or Refused (410)."""
+        if not text:
+            after = Position(self.epoch, 0)
+        else:
+            after = parse_position(text)
+        if after.epoch != self.epoch:
+            raise Refused(410, "resume_expired", "the log that this position belongs to is gone", retryable=False)
+        if after.offset > self.produced:
+            raise InvalidPosition(str(after))
+        if after.offset - (after.part > 0) < self.log.first:
+            raise Refused(410, "resume_expired", "what follows this position is no longer kept", retryable=False)
+        return after
+
+    def all_seen(self, after: Position, format: Format) -> bool:
+        """The stream has ended, and nothing at all follows `after`."""
+        return (
+            self.end is not None
+            and after.offset >= self.end_offset
+            and (not after.part or not self._view(format).last(after.part))
+        )
+
+    def attach(self, sink: Sink, format: Format, after: Position) -> Reader:
+        """Follow the stream from `after` into `sink`. Whatever is there is written before this returns."""
+        reader = Reader(self, self._view(format), sink, after.offset, after.part)
+        self.readers.add(reader)
+        return reader
+
+    def leave(self, reader: Reader) -> None:
+        """`reader` follows no more."""
+        self.readers.discard(reader)
+        if reader.is_level:
+            reader.is_level = False
+            reader.view.fall(reader)
+        reader.cursor = None
+        if not self.readers and self.end is None and self.producer is not None:
+            self.relieve()
+            self.producer.deserted()
+
+    def comment(self, text: bytes) -> None:
+        """Write a comment to every level reader: it is no event and has no offset."""
+        for view in self._views:
+            for reader in view.level:
+                reader.write(text)
+
+    def events(self) -> Iterator[Event]:
+        """Every kept event, in order; after the end also the usage and the terminal one. Raises ProtocolError."""
+        decoder = DIALECTS[self.dialect].decoder(self.about)
+        if self.log.last == 0 and self.end is not None:
+            yield Start(self.id, self.about.model)
+        for offset in range(self.log.first + 1, self.log.last + 1):
+            entry = self.log.entry(offset)
+            yield from decoder.decode(entry[entry.index(b"\n") + 1 :])
+        if self.end is not None:
+            if self.end.usage is not None:
+                yield self.end.usage
+            yield self.end.last
+
+    # -- keeping its size --------------------------------------------------------------------------------------------
+
+    def crowd(self) -> None:
+        """A reader fell behind."""
+        if self.log.size > self.retain:
+            self._make_room()
+
+    def relieve(self) -> None:
+        """A reader moved on, or left: is there room again?"""
+        if self._paused:
+            self._make_room()
+            if self.log.size <= self.retain and self.producer is not None:
+                self._paused = False
+                self.producer.resume()
+
+    def watch_stuck(self, reader: Reader) -> None:
+        """Let go of `reader` if its sink takes nothing for a long time."""
+        if reader.watched:
+            return
+        reader.watched = True
+        before = reader.progress
+
+        def due(now: float) -> float | None:
+            nonlocal before
+            if reader.ended or not reader.sink.full:
+                reader.watched = False
+                return None
+            if reader.progress == before:
+                reader.lost()
+                reader.sink.abort()
+                return None
+            before = reader.progress
+            return now + STUCK_AFTER
+
+        self._wheel.at(self._wheel.now() + STUCK_AFTER, due)
+
+    def _make_room(self) -> None:
+        """Forget the oldest, but nothing that the foremost reader has yet to see: rather produce no more for a while."""
+        if self.hold:
+            return
+        foremost = self.log.last
+        if self.readers and not any(reader.is_level for reader in self.readers):
+            foremost = max(reader.offset - (reader.part > 0) for reader in self.readers)
+        self.log.forget(self.retain, foremost)
+        if self.log.size > self.retain and not self._paused and self.end is None and self.producer is not None:
+            self._paused = True
+            self.producer.pause()
+
+    def _view(self, format: Format) -> View:
+        for view in self._views:
+            if view.format == format:
+                return view
+        view = SourceView(self, format) if format.dialect == self.dialect else TranslatedView(self, format)
+        self._views = (*self._views, view)
+        return view

@@ -1,0 +1,201 @@
+"""Views: one stream as one kind of client sees it.
+
+Readers that speak the same dialect and asked for the same facts share a view, and get the same bytes. In the dialect of
+the log itself (`SourceView`) those are the log's bytes, untouched. In any other (`TranslatedView`) they are rendered from
+the log by a cursor; rendering is deterministic, so a cursor that starts from the log's beginning again makes the same
+blocks with the same ids.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from penstock.dialects import DIALECTS
+from penstock.dialects.base import Decoder, Encoder
+from penstock.wire.events import Start
+
+if TYPE_CHECKING:
+    from penstock.streams.reader import Reader
+    from penstock.streams.stream import Stream
+
+
+class Format(NamedTuple):
+    """What a client sees: a dialect, with or without the usage."""
+
+    dialect: str
+    include_usage: bool = False
+
+
+def frame(epoch: str, offset: int, blocks: list[bytes], seen: int = 0) -> bytes:
+    """Blocks of one entry with their ids, less the first `seen` of them. Several blocks are numbered as parts, from 1."""
+    if len(blocks) == 1:
+        return b"" if seen else b"id: %b:%d\n%b" % (epoch.encode(), offset, blocks[0])
+    head = f"id: {epoch}:{offset}.".encode()
+    return b"".join(b"%b%d\n%b" % (head, part, block) for part, block in enumerate(blocks, 1) if part > seen)
+
+
+class View(Protocol):
+    """Readers of one format that are level with the log (`level`), and the way to render for those that are not."""
+
+    format: Format
+    level: list[Reader]
+
+    def push(self, offset: int, block: bytes, framed: bytes) -> None:
+        """Send entry `offset` to the level readers; `framed` is its block with its id."""
+        ...
+
+    def read(self, reader: Reader, most: int) -> bytes:
+        """About `most` bytes from where `reader` stands, moving it. Empty = nothing to say, though it may have moved."""
+        ...
+
+    def last(self, seen: int) -> bytes:
+        """The rendering of the terminal entry, less the first `seen` blocks."""
+        ...
+
+    def rise(self, reader: Reader) -> None:
+        """`reader` has seen the whole log: from now on it gets what is pushed."""
+        ...
+
+    def fall(self, reader: Reader) -> None:
+        """`reader` no longer follows the pushes."""
+        ...
+
+
+class SourceView:
+    """The log's own bytes."""
+
+    __slots__ = ("_last", "_stream", "format", "level")
+
+    def __init__(self, stream: Stream, format: Format) -> None:
+        self._stream = stream
+        self._last: list[bytes] | None = None
+        self.format = format
+        self.level: list[Reader] = []
+
+    def push(self, offset: int, block: bytes, framed: bytes) -> None:  # noqa: ARG002  # the translated view needs them
+        for reader in self.level:
+            reader.write(framed)
+
+    def read(self, reader: Reader, most: int) -> bytes:
+        data, reader.offset = self._stream.log.read(reader.offset, most)
+        return data
+
+    def last(self, seen: int) -> bytes:
+        if self._last is None:
+            self._last = self._render_last()
+        return frame(self._stream.epoch, self._stream.end_offset, self._last, seen)
+
+    def _render_last(self) -> list[bytes]:
+        stream = self._stream
+        assert stream.end is not None
+        usage, held, last = stream.end
+        encoder = DIALECTS[self.format.dialect].encoder(stream.about, include_usage=self.format.include_usage)
+        blocks = encoder.encode([Start(stream.id, stream.about.model)]) if stream.end_offset == 1 else []
+        if held is not None and self.format.include_usage:
+            # The upstream's own words, and then only the ending of the encoder.
+            return [*blocks, held, *encoder.end(None, last)]
+        return [*blocks, *encoder.end(usage, last)]
+
+    def rise(self, reader: Reader) -> None:
+        # A new list, for a push may be walking the old one.
+        self.level = [*self.level, reader]
+
+    def fall(self, reader: Reader) -> None:
+        self.level = [other for other in self.level if other is not reader]
+
+
+class Cursor:
+    """A decoder and an encoder, at one offset of a log."""
+
+    __slots__ = ("decoder", "encoder", "offset")
+
+    def __init__(self, stream: Stream, format: Format) -> None:
+        self.offset = 0
+        self.decoder: Decoder = DIALECTS[stream.dialect].decoder(stream.about)
+        self.encoder: Encoder = DIALECTS[format.dialect].encoder(stream.about, include_usage=format.include_usage)
+
+    def render(self, block: bytes) -> list[bytes]:
+        """The next entry's block, in the target dialect."""
+        self.offset += 1
+        return self.encoder.encode(self.decoder.decode(block))
+
+
+class TranslatedView:
+    """The log, rendered in another dialect."""
+
+    __slots__ = ("_cursor", "_last", "_stream", "format", "level")
+
+    def __init__(self, stream: Stream, format: Format) -> None:
+        self._stream = stream
+        self._last: list[bytes] | None = None
+        self._cursor: Cursor | None = None  # at the log's end, while there are level readers
+        self.format = format
+        self.level: list[Reader] = []
+
+    def push(self, offset: int, block: bytes, framed: bytes) -> None:  # noqa: ARG002  # the source view needs it
+        cursor = self._cursor
+        if cursor is None:
+            return
+        data = frame(self._stream.epoch, offset, cursor.render(block))
+        if data:
+            for reader in self.level:
+                reader.write(data)
+
+    def read(self, reader: Reader, most: int) -> bytes:
+        stream, log = self._stream, self._stream.log
+        cursor = reader.cursor
+        if cursor is None:
+            cursor = reader.cursor = self._cursor_before(reader)
+        parts: list[bytes] = []
+        size = steps = 0
+        # Bounded in steps too: entries that say nothing in this dialect must not hold the event loop.
+        while size < most and steps < 512 and cursor.offset < log.last:
+            data = frame(stream.epoch, cursor.offset + 1, cursor.render(_without_id(log.entry(cursor.offset + 1))), reader.part)
+            reader.offset, reader.part = cursor.offset, 0
+            parts.append(data)
+            size += len(data)
+            steps += 1
+        return b"".join(parts)
+
+    def last(self, seen: int) -> bytes:
+        if self._last is None:
+            self._last = self._render_last()
+        return frame(self._stream.epoch, self._stream.end_offset, self._last, seen)
+
+    def _render_last(self) -> list[bytes]:
+        stream = self._stream
+        assert stream.end is not None
+        usage, _, last = stream.end
+        encoder = (self._cursor or self._replayed(stream.log.last)).encoder
+        blocks = encoder.encode([Start(stream.id, stream.about.model)]) if stream.end_offset == 1 else []
+        return [*blocks, *encoder.end(usage, last)]
+
+    def rise(self, reader: Reader) -> None:
+        if self._cursor is None:
+            self._cursor = reader.cursor or self._replayed(self._stream.log.last)
+        reader.cursor = None
+        self.level = [*self.level, reader]
+
+    def fall(self, reader: Reader) -> None:
+        if reader in self.level:
+            self.level = [other for other in self.level if other is not reader]
+            reader.cursor = copy.deepcopy(self._cursor) if self.level else self._cursor
+            if not self.level:
+                self._cursor = None
+
+    def _cursor_before(self, reader: Reader) -> Cursor:
+        """A cursor that renders next what `reader` has not seen whole."""
+        return self._replayed(reader.offset - 1 if reader.part else reader.offset)
+
+    def _replayed(self, offset: int) -> Cursor:
+        # Encoders carry state from the first entry on. When the oldest are forgotten, start with what is there.
+        cursor = Cursor(self._stream, self.format)
+        cursor.offset = self._stream.log.first
+        while cursor.offset < offset:
+            cursor.render(_without_id(self._stream.log.entry(cursor.offset + 1)))
+        return cursor
+
+
+def _without_id(framed: bytes) -> bytes:
+    return framed[framed.index(b"\n") + 1 :]

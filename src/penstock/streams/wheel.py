@@ -1,0 +1,65 @@
+"""One timer for all deadlines.
+
+Thousands of streams each have a few deadlines that nearly always move before they are reached. So nothing is cancelled
+and set again per event: a deadline is looked at when it is due, and says itself when to look next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable
+
+Due = Callable[[float], float | None]
+"""Called with the monotonic time (seconds) when due; returns when to be called again, or None."""
+
+
+class Wheel:
+    """Calls each entry at its time, at most one `tick` (seconds) late. Starts by itself, rests while empty."""
+
+    def __init__(self, tick: float = 0.05, clock: Callable[[], float] = time.monotonic) -> None:
+        self._tick = tick
+        self._clock = clock
+        self._slots: defaultdict[int, list[Due]] = defaultdict(list)
+        self._turned = int(clock() / tick)
+        self._timer: asyncio.TimerHandle | None = None
+
+    def now(self) -> float:
+        """The wheel's clock: monotonic seconds."""
+        return self._clock()
+
+    def at(self, when: float, due: Due) -> None:
+        """Call `due` once the monotonic clock passes `when`."""
+        self._slots[max(int(when / self._tick) + 1, self._turned + 1)].append(due)
+        if self._timer is None:
+            self._turned = max(self._turned, int(self._clock() / self._tick) - 1)
+            self._timer = asyncio.get_running_loop().call_later(self._tick, self._turn)
+
+    def turn(self, now: float) -> None:
+        """Call everything that is due at `now`."""
+        until = int(now / self._tick)
+        slots = self._slots
+        passed = until - self._turned
+        ready = range(self._turned + 1, until + 1) if passed < len(slots) else sorted(s for s in slots if s <= until)
+        self._turned = max(until, self._turned)
+        for slot in ready:
+            for due in slots.pop(slot, ()):
+                again = due(now)
+                if again is not None:
+                    self.at(again, due)
+
+    def stop(self) -> None:
+        """Forget every entry."""
+        self._slots.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _turn(self) -> None:
+        self._timer = None
+        try:
+            self.turn(self._clock())
+        finally:
+            if self._slots and self._timer is None:
+                self._timer = asyncio.get_running_loop().call_later(self._tick, self._turn)

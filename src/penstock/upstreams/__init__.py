@@ -1,0 +1,1 @@
+"""Edges towards models: connections to endpoints, generators of the user's, and the embedded demo."""

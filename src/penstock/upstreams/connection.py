@@ -1,0 +1,195 @@
+"""One HTTP/1.1 connection to a model endpoint, as an asyncio protocol.
+
+The bytes of a response body go straight to the generation, in the callback that received them: no stream reader, queue or
+task stands between. One socket read is one `feed`, however many chunks it holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+import httptools
+
+if TYPE_CHECKING:
+    from penstock.upstreams.pool import Pool
+
+MAX_HEAD_BYTES = 64 * 1024
+"""A response head larger than this is no response head."""
+
+MAX_ERROR_BYTES = 64 * 1024
+"""How much of an error's body is read."""
+
+
+class Exchange(Protocol):
+    """The one request that a connection is serving."""
+
+    def head(self, status: int, headers: dict[bytes, bytes]) -> None:
+        """The response head came."""
+
+    def body(self, data: bytes) -> None:
+        """Some of the response body came."""
+
+    def complete(self) -> None:
+        """The response ended in good order."""
+
+    def broken(self, *, answered: bool, reason: str) -> None:
+        """The connection is gone before the response was complete. `answered`: some bytes of it had come."""
+
+
+class Connection(asyncio.Protocol):
+    """See the module. Belongs to a `Pool`, which is told when it is idle and when it is gone."""
+
+    __slots__ = (
+        "_answered",
+        "_body",
+        "_complete",
+        "_exchange",
+        "_feed_parser",
+        "_head_bytes",
+        "_headers",
+        "_in_head",
+        "_keep",
+        "_parser",
+        "_pool",
+        "_releasing",
+        "counted",
+        "reused",
+        "transport",
+    )
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._exchange: Exchange | None = None
+        self._headers: dict[bytes, bytes] = {}
+        self._body: list[bytes] = []
+        self._in_head = True
+        self._head_bytes = 0
+        self._answered = False
+        self._complete = False
+        self._keep = False
+        self._releasing = False
+        self.counted = False
+        """It has a place in the pool's capacity, to be given back when it closes."""
+        self.reused = False
+        """It has served before: it may have died in the meantime without saying so."""
+        self.transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._feed_parser = self._parser.feed_data
+
+    # -- the exchange's side -----------------------------------------------------------------------------------------
+
+    def send(self, exchange: Exchange, request: bytes) -> None:
+        """Send a request; its response goes to `exchange`."""
+        assert self.transport is not None
+        assert self._exchange is None
+        self._exchange = exchange
+        self._answered = self._complete = self._releasing = False
+        self._in_head = True
+        self._head_bytes = 0
+        self.transport.write(request)
+
+    def close(self) -> None:
+        """Close at once."""
+        self._exchange = None
+        if self.transport is not None:
+            self.transport.abort()
+
+    def release(self) -> None:
+        """The exchange needs no more. The connection serves again once the response is complete, or closes soon."""
+        self._exchange = None
+        self._releasing = True
+        if not self._complete:
+            self._pool.close_later(self)
+
+    @property
+    def lingering(self) -> bool:
+        """The answer was complete, but the response is not."""
+        return self._releasing
+
+    # -- asyncio's side ----------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]  # a stream connection has a full transport
+
+    def data_received(self, data: bytes) -> None:
+        if self._in_head and not self._expect_head(data):
+            return
+        try:
+            self._feed_parser(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._give_up(f"the upstream sent what is not HTTP ({type(error).__name__})")
+            return
+        body = self._body
+        if body:
+            whole = body[0] if len(body) == 1 else b"".join(body)
+            body.clear()
+            if self._exchange is not None:
+                self._exchange.body(whole)
+        if self._complete:
+            self._finish()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._pool.gone(self)
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            reason = "the upstream reset the connection" if exc else "the upstream closed the connection"
+            exchange.broken(answered=self._answered, reason=reason)
+        self._parser = self._feed_parser = None
+
+    # -- httptools' side ---------------------------------------------------------------------------------------------
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers[name.lower()] = value
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        headers, self._headers = self._headers, {}
+        if status < 200:
+            return  # 100 Continue, 103 Early Hints: the real head is yet to come
+        self._in_head = False
+        if self._exchange is not None:
+            self._exchange.head(status, headers)
+
+    def on_body(self, body: bytes) -> None:
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        if not self._in_head:
+            self._complete = True
+            self._keep = self._parser.should_keep_alive()
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _expect_head(self, data: bytes) -> bool:
+        if self._exchange is None and not self._releasing:
+            self.close()  # bytes that nobody asked for, or a close_notify: this connection serves no more
+            return False
+        self._answered = True
+        self._head_bytes += len(data)
+        if self._head_bytes > MAX_HEAD_BYTES + len(data):
+            self._give_up("the upstream's response head is too large")
+            return False
+        return True
+
+    def _give_up(self, reason: str) -> None:
+        self._body.clear()
+        exchange, self._exchange = self._exchange, None
+        if self.transport is not None:
+            self.transport.abort()
+        if exchange is not None:
+            exchange.broken(answered=True, reason=reason)
+
+    def _finish(self) -> None:
+        """The response is complete. Its exchange hears of it last, for it may send the next request in that call."""
+        exchange, self._exchange = self._exchange, None
+        self._releasing = False
+        self._complete = False
+        self._in_head = True
+        self.reused = True
+        if self._keep and self.transport is not None and not self.transport.is_closing():
+            self._pool.put(self)
+        else:
+            self.close()
+        if exchange is not None:
+            exchange.complete()

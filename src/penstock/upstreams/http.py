@@ -1,0 +1,227 @@
+"""HTTP upstreams: one request at one model endpoint, into one generation."""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import itertools
+import time
+from collections.abc import Sequence
+
+from penstock import __version__
+from penstock.dialects import DIALECTS
+from penstock.dialects.base import Request
+from penstock.exceptions import Overdue, Refused, UpstreamFailed
+from penstock.streams.generation import Generation
+from penstock.upstreams.connection import MAX_ERROR_BYTES, Connection
+from penstock.upstreams.pool import Pool, Unreachable
+
+
+class HttpUpstream:
+    """A model endpoint that speaks one of the dialects over HTTP. Keys of `api_keys` are used in turn."""
+
+    def __init__(self, name: str, dialect: str, pool: Pool, api_keys: Sequence[str], connect_timeout: float = 5.0) -> None:
+        self.name = name
+        self.dialect = dialect
+        self.pool = pool
+        self.connect_timeout = connect_timeout
+        self._keys = itertools.cycle(api_keys or [""])
+        endpoint, proxy = pool.endpoint, pool.proxy
+        target = endpoint.path + DIALECTS[dialect].path
+        head = []
+        if proxy is not None and not endpoint.tls:
+            target = f"http://{endpoint.authority}{target}"
+            if proxy.authorization:
+                head.append(f"proxy-authorization: {proxy.authorization}")
+        self._head = "\r\n".join(
+            [
+                f"POST {target} HTTP/1.1",
+                f"host: {endpoint.authority}",
+                f"user-agent: penstock/{__version__}",
+                "accept: text/event-stream",
+                "accept-encoding: identity",
+                "content-type: application/json",
+                *head,
+                "",
+            ]
+        )
+
+    def start(self, request: Request, model: str, generation: Generation) -> HttpCall:
+        """Send the request, over an idle connection or a new one. Raises Refused."""
+        dialect = DIALECTS[self.dialect]
+        body = dialect.encode_request(request, model)
+        key = next(self._keys)
+        auth = "".join(f"{name}: {value}\r\n" for name, value in dialect.auth_headers(key)) if key else ""
+        head = f"{self._head}{auth}content-length: {len(body)}\r\n\r\n"
+        call = HttpCall(self, generation, head.encode("latin-1") + body)
+        call.begin()
+        return call
+
+
+class HttpCall:
+    """One request, on one connection or, if a kept one turns out to be dead, on a second."""
+
+    __slots__ = ("_connection", "_error", "_error_bytes", "_generation", "_reading", "_request", "_retry_after", "_status", "_task", "_upstream")
+
+    def __init__(self, upstream: HttpUpstream, generation: Generation, request: bytes) -> None:
+        self._upstream = upstream
+        self._generation = generation
+        self._request: bytes | None = request
+        self._connection: Connection | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._reading = True
+        self._status = 0
+        self._retry_after: float | None = None
+        self._error: list[bytes] = []
+        self._error_bytes = 0
+
+    def begin(self) -> None:
+        """Over a kept connection if there is one."""
+        connection = self._upstream.pool.take()
+        if connection is not None:
+            self._send(connection)
+        else:
+            self._connect()
+
+    # -- the generation's side ---------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+        connection, self._connection = self._connection, None
+        self._request = None
+        if connection is not None:
+            connection.close()
+
+    def release(self) -> None:
+        connection, self._connection = self._connection, None
+        self._request = None
+        if connection is not None:
+            if not self._reading:
+                self.resume()
+            connection.release()
+
+    def pause(self) -> None:
+        self._reading = False
+        if self._connection is not None and self._connection.transport is not None:
+            self._connection.transport.pause_reading()
+
+    def resume(self) -> None:
+        self._reading = True
+        if self._connection is not None and self._connection.transport is not None:
+            self._connection.transport.resume_reading()
+
+    # -- the connection's side ---------------------------------------------------------------------------------------
+
+    def head(self, status: int, headers: dict[bytes, bytes]) -> None:
+        self._request = None  # from here on it will not be sent again
+        self._status = status
+        if not 200 <= status < 300:
+            self._retry_after = parse_retry_after(headers.get(b"retry-after"))
+            return
+        kind = headers.get(b"content-type", b"text/event-stream").split(b";")[0].strip().lower()
+        if kind != b"text/event-stream":
+            self._refuse("upstream_protocol_error", f"the upstream answered {kind[:64].decode('ascii', 'replace')}, not a stream")
+        elif headers.get(b"content-encoding", b"identity").lower() not in (b"identity", b""):
+            self._refuse("upstream_protocol_error", "the upstream compressed the stream, which was not asked for")
+        else:
+            self._generation.began()
+
+    def body(self, data: bytes) -> None:
+        if 200 <= self._status < 300:
+            self._generation.feed(data)
+            return
+        self._error.append(data)
+        self._error_bytes += len(data)
+        if self._error_bytes > MAX_ERROR_BYTES:
+            self._tell_error()
+
+    def complete(self) -> None:
+        self._connection = None
+        if 200 <= self._status < 300:
+            self._generation.ended()
+        else:
+            self._tell_error()
+
+    def broken(self, *, answered: bool, reason: str) -> None:
+        connection, self._connection = self._connection, None
+        if not answered and self._request is not None and connection is not None and connection.reused:
+            # A kept connection that was closed while idle: the request was never read. Once more, on a new one.
+            try:
+                self._connect()
+            except Refused as refused:
+                self._fail(UpstreamFailed(503, refused.code, refused.message, retry_after=refused.retry_after))
+        elif self._status == 0:
+            code = "upstream_protocol_error" if answered else "upstream_unreachable"
+            self._generation.fail(code, f"{reason} before it answered")
+        elif 200 <= self._status < 300:
+            if reason.startswith("the upstream sent what"):
+                self._generation.fail("upstream_protocol_error", reason)
+            else:
+                self._generation.fail("upstream_truncated", f"{reason} in the middle of the answer")
+        else:
+            self._tell_error()
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _send(self, connection: Connection) -> None:
+        assert self._request is not None
+        self._connection = connection
+        self._generation.connected()
+        connection.send(self, self._request)
+        if not self._reading:
+            self.pause()
+
+    def _connect(self) -> None:
+        if not self._upstream.pool.reserve():
+            raise Refused(503, "overloaded", "this server holds as many streams as it can", retry_after=1)
+        self._task = asyncio.get_running_loop().create_task(self._connect_and_send())
+
+    async def _connect_and_send(self) -> None:
+        try:
+            connection = await self._upstream.pool.connect(self._upstream.connect_timeout)
+        except Unreachable as error:
+            self._task = None
+            self._generation.fail("upstream_unreachable", str(error))
+            return
+        except Overdue as error:
+            self._task = None
+            self._generation.fail("upstream_timeout", str(error))
+            return
+        if self._task is None or self._request is None:
+            connection.close()  # cancelled just as it came about
+            return
+        self._task = None
+        if connection.transport is None or connection.transport.is_closing():
+            self._generation.fail("upstream_unreachable", "the upstream closed the connection before it answered")
+            return
+        self._send(connection)
+
+    def _tell_error(self) -> None:
+        body = b"".join(self._error)[:MAX_ERROR_BYTES]
+        dialect = DIALECTS[self._upstream.dialect]
+        self._fail(dialect.read_error(self._status, body, self._retry_after))
+
+    def _refuse(self, code: str, message: str) -> None:
+        self._fail(UpstreamFailed(502, code, message))
+
+    def _fail(self, failure: UpstreamFailed) -> None:
+        """The generation closes this call as it ends."""
+        self._generation.failed(failure)
+
+
+def parse_retry_after(value: bytes | None) -> float | None:
+    """Seconds, from a number or an HTTP date (RFC 9110, section 10.2.3); None if it is neither."""
+    if value is None:
+        return None
+    text = value.decode("ascii", "replace").strip()
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            when = email.utils.parsedate_to_datetime(text)
+        except ValueError:
+            return None
+        seconds = when.timestamp() - time.time()
+    return min(max(seconds, 0.0), 86400.0) if seconds == seconds else None

@@ -1,0 +1,94 @@
+"""Python upstreams: any async generator of the user's, as a model.
+
+    async def answer(request: Request) -> AsyncIterator[str | Event]: ...
+
+What it yields are tokens (text) or events. Cancelling a stream closes the generator: its `finally` blocks run. What it
+raises is logged here and told to the client as `upstream_error`, without its words.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+
+from penstock.dialects.base import Request
+from penstock.streams.generation import Generation
+from penstock.wire.events import Event, Token
+
+Answer = Callable[[Request], AsyncIterator[str | Event]]
+
+log = logging.getLogger("penstock.upstreams")
+
+
+class PythonUpstream:
+    """Runs `answer` once per stream, in a task of its own."""
+
+    dialect = "native"
+
+    def __init__(self, name: str, answer: Answer) -> None:
+        self.name = name
+        self._answer = answer
+
+    def start(self, request: Request, model: str, generation: Generation) -> PythonCall:
+        asked = Request(
+            dialect=request.dialect,
+            model=model,
+            messages=request.messages,
+            stream=request.stream,
+            include_usage=request.include_usage,
+            choices=request.choices,
+            max_tokens=request.max_tokens,
+            tools=request.tools,
+            fields=request.fields,
+        )
+        return PythonCall(self, asked, generation)
+
+    async def run(self, request: Request, generation: Generation, flowing: asyncio.Event) -> None:
+        """One answer, to its end."""
+        generation.connected()
+        generation.began()
+        answer = None
+        try:
+            answer = self._answer(request)
+            async for piece in answer:
+                if generation.over:
+                    return
+                generation.emit(Token(piece) if isinstance(piece, str) else piece)
+                if not flowing.is_set():
+                    await flowing.wait()
+            generation.completed()
+        except Exception as error:  # noqa: BLE001  # the user's code: whatever it raises ends this stream, and no other
+            log.exception("upstream %s: the generator raised %s", self.name, type(error).__name__)
+            generation.fail("upstream_error", "the upstream failed")
+        finally:
+            close = getattr(answer, "aclose", None)
+            if close is not None:
+                with suppress(Exception):
+                    await close()
+
+
+class PythonCall:
+    """One running generator."""
+
+    __slots__ = ("_flowing", "_task")
+
+    def __init__(self, upstream: PythonUpstream, request: Request, generation: Generation) -> None:
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._task = asyncio.get_running_loop().create_task(upstream.run(request, generation, self._flowing))
+
+    def close(self) -> None:
+        # The generator itself may be what ended the stream: then it is left to run to its own end.
+        if self._task is not asyncio.current_task():
+            self._task.cancel()
+
+    def release(self) -> None:
+        """A generator that yielded Done is closed by its own loop."""
+
+    def pause(self) -> None:
+        self._flowing.clear()
+
+    def resume(self) -> None:
+        self._flowing.set()
