@@ -1,14 +1,14 @@
 """Penstock: every answer is a stream, and a stream is a log.
 
-    import penstock
-    app.mount("/ai", penstock.asgi("penstock.toml"))
+import penstock
+app.mount("/ai", penstock.asgi("penstock.toml"))
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from penstock.version import __version__
 
 if TYPE_CHECKING:
     from penstock.app import asgi

@@ -47,9 +47,7 @@ class Penstock:
             for tenant in config.tenant
             for digest in tenant.key_hashes
         }
-        access = Access(
-            keys, frozenset(config.server.allowed_origins), check_host=is_loopback(config.server.host)
-        )
+        access = Access(keys, frozenset(config.server.allowed_origins), check_host=is_loopback(config.server.host))
         self._root = Root(
             StreamFaces(self.gateway, access, config.server.max_body_bytes),
             access,

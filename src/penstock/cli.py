@@ -10,10 +10,10 @@ from pathlib import Path
 
 import click
 
-from penstock import __version__
 from penstock.app import Penstock
 from penstock.config import Config, convert, load
 from penstock.exceptions import ConfigError
+from penstock.version import __version__
 
 
 class _Commands(click.Group):
@@ -60,7 +60,9 @@ def check(path: Path) -> None:
     Penstock(config)
     for note in config.notes:
         click.echo(f"note: {note}")
-    click.echo(f"{path}: good ({len(config.upstream)} upstreams, {len(config.route)} routes, {len(config.tenant)} tenants)")
+    click.echo(
+        f"{path}: good ({len(config.upstream)} upstreams, {len(config.route)} routes, {len(config.tenant)} tenants)"
+    )
 
 
 @main.group()
@@ -75,7 +77,9 @@ def new_key(tenant: str) -> None:
     made = f"sk-penstock-{secrets.token_urlsafe(32)}"
     click.echo(f"key       {made}")
     click.echo(f"key_hash  sha256:{hashlib.sha256(made.encode()).hexdigest()}")
-    click.echo(f'\nPut the hash under [[tenant]] name = "{tenant}", key_hashes = [...]. The key is not shown again.', err=True)
+    click.echo(
+        f'\nPut the hash under [[tenant]] name = "{tenant}", key_hashes = [...]. The key is not shown again.', err=True
+    )
 
 
 def demo_config() -> Config:

@@ -269,7 +269,7 @@ def _upstreams(config: Config) -> Problems:
             if upstream.base_url is None:
                 yield key, "base_url is missing"
             elif upstream.function is not None:
-                yield f"{key}.function", "only dialect = \"python\" has a function"
+                yield f"{key}.function", 'only dialect = "python" has a function'
             else:
                 try:
                     parse_endpoint(upstream.base_url)
@@ -329,7 +329,10 @@ def _tenants(config: Config) -> Problems:
             yield key, "key_hashes is missing: keys made at run time are not built yet, so nobody could be this tenant"
         for number, digest in enumerate(tenant.key_hashes):
             if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
-                yield f"{key}.key_hashes[{number}]", "must be sha256: and 64 hexadecimal digits (see `penstock key new`)"
+                yield (
+                    f"{key}.key_hashes[{number}]",
+                    "must be sha256: and 64 hexadecimal digits (see `penstock key new`)",
+                )
             if digest in hashes:
                 yield f"{key}.key_hashes[{number}]", "this key belongs to two tenants"
             hashes.add(digest)

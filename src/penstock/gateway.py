@@ -15,7 +15,8 @@ from penstock.exceptions import InvalidPosition, Refused
 from penstock.streams.generation import Generation, Plan, Upstream
 from penstock.streams.journal import IdempotencyKey, Journal
 from penstock.streams.reader import Reader, Sink
-from penstock.streams.stream import Format, Stream
+from penstock.streams.stream import Stream
+from penstock.streams.view import Format
 from penstock.streams.wheel import Wheel
 from penstock.wire.position import Position
 

@@ -39,7 +39,12 @@ _OUTCOME = {
     "function_call": "tool_calls",
     "content_filter": "content_filter",
 }
-_FINISH_REASON = {"completed": "stop", "length": "length", "tool_calls": "tool_calls", "content_filter": "content_filter"}
+_FINISH_REASON = {
+    "completed": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "content_filter": "content_filter",
+}
 _ERROR_TYPE = {
     400: "invalid_request_error",
     401: "authentication_error",

@@ -16,7 +16,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = Iterable[tuple[bytes, bytes]]
 
 
-class ClientGone(Exception):  # noqa: N818  # it is no error
+class ClientGone(Exception):  # it is no error
     """The client left before its request was whole: there is nobody to answer."""
 
 

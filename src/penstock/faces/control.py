@@ -8,12 +8,12 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 
-from penstock import __version__
 from penstock.dialects import DIALECTS
 from penstock.exceptions import Refused
 from penstock.faces.access import Access
 from penstock.faces.openapi import STREAM_PATHS
 from penstock.gateway import Gateway
+from penstock.version import __version__
 
 
 def control(gateway: Gateway, access: Access) -> FastAPI:
@@ -62,7 +62,7 @@ def control(gateway: Gateway, access: Access) -> FastAPI:
         return await refused(request, Refused(status, word, said))
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: Exception) -> Response:
+    async def invalid(request: Request, _error: Exception) -> Response:
         return await refused(request, Refused(400, "invalid_request", "the request is not valid"))
 
     described = app.openapi

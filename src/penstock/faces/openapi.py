@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-_SSE = {"description": "A stream of server-sent events, each with `id: epoch:offset`.", "content": {"text/event-stream": {}}}
+_SSE = {
+    "description": "A stream of server-sent events, each with `id: epoch:offset`.",
+    "content": {"text/event-stream": {}},
+}
 _ERROR = {"description": "A refusal, in the caller's dialect.", "content": {"application/json": {}}}
 _BODY = {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
 _KEY = {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 255}}
@@ -43,7 +46,9 @@ STREAM_PATHS: dict[str, Any] = {
                 {"name": "Last-Event-ID", "in": "header", "schema": {"type": "string"}},
                 _query("after", {"type": "string"}, "A position; `Last-Event-ID` comes first."),
                 _query("format", {"type": "string", "default": "native"}, "The dialect to read the stream in."),
-                _query("include_usage", {"type": "boolean"}, "Show the usage where the dialect leaves that to the client."),
+                _query(
+                    "include_usage", {"type": "boolean"}, "Show the usage where the dialect leaves that to the client."
+                ),
             ],
             "responses": {
                 "200": _SSE,
@@ -63,7 +68,9 @@ STREAM_PATHS: dict[str, Any] = {
                     "application/json": {
                         "schema": {
                             "type": "object",
-                            "properties": {"seen": {"type": "integer", "description": "The last offset that was shown."}},
+                            "properties": {
+                                "seen": {"type": "integer", "description": "The last offset that was shown."}
+                            },
                         }
                     }
                 }

@@ -47,7 +47,7 @@ class DirectSink:
         if self.is_gone:
             reader.lost()
 
-    async def run(self, send: Send) -> None:  # noqa: ARG002  # the other sink sends
+    async def run(self, send: Send) -> None:  # the other sink sends
         """Let the bytes flow, until all is said or the client is gone."""
         assert self._reader is not None
         if not self.is_gone:

@@ -1,9 +1,9 @@
 """Faces that stream: raw ASGI, one coroutine per request and nothing per event.
 
-    POST /v1/chat/completions      OpenAI's chat completions, streamed or not
-    POST /v1/streams               native
-    GET  /v1/streams/{id}          attach or resume, in any dialect
-    POST /v1/streams/{id}/cancel   cancel, with the offset that was seen
+POST /v1/chat/completions      OpenAI's chat completions, streamed or not
+POST /v1/streams               native
+GET  /v1/streams/{id}          attach or resume, in any dialect
+POST /v1/streams/{id}/cancel   cancel, with the offset that was seen
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from penstock.faces.asgi import ClientGone, Headers, Receive, Scope, Send, heade
 from penstock.faces.sinks import AsgiSink, DirectSink, WholeSink
 from penstock.gateway import Gateway
 from penstock.streams.reader import STUCK_AFTER
-from penstock.streams.stream import Format, Stream
+from penstock.streams.stream import Stream
+from penstock.streams.view import Format
 from penstock.wire.position import Position
 
 SSE_HEADERS: Headers = (

@@ -42,9 +42,9 @@ class Served(Protocol):
 
 def bind(host: str, port: int) -> socket.socket:
     """A listening socket whose connections are set up for streams. Raises OSError."""
-    family, kind, proto, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
+    family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
+        0
+    ]
     listener = socket.socket(family, kind, proto)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -78,14 +78,14 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._leave, number)
+            loop.add_signal_handler(number, self._leave)
         try:
             yield
         finally:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
 
-    def _leave(self, number: int) -> None:
+    def _leave(self) -> None:
         if self.should_exit:
             log.warning("second signal: leaving now")
             self._grace = 0
@@ -121,7 +121,9 @@ class Server(uvicorn.Server):
         await asyncio.sleep(0)
 
 
-async def serve(served: Served, listener: socket.socket, *, grace: float, started: Callable[[], Awaitable[None]]) -> None:
+async def serve(
+    served: Served, listener: socket.socket, *, grace: float, started: Callable[[], Awaitable[None]]
+) -> None:
     """Serve until a signal. `started` is awaited once connections are accepted."""
 
     class Protocol(DirectProtocol):

@@ -338,11 +338,12 @@ class Generation:
         limits = self._plan.timeouts
         if now >= self.timing.asked + limits.total:
             self.fail("limit_exceeded", f"the answer took longer than {limits.total:g} s")
-        elif not self._probe.started and now >= self.timing.asked + limits.first_token:
+            return None
+        if not self._probe.started and now >= self.timing.asked + limits.first_token:
             self.fail("upstream_timeout", f"no token came within {limits.first_token:g} s")
-        elif self._probe.started and not self._paused and now >= self._last_byte + limits.silence:
+            return None
+        if self._probe.started and not self._paused and now >= self._last_byte + limits.silence:
             self.fail("stalled", f"the upstream was silent for {limits.silence:g} s")
-        if self.over:
             return None
         if now >= self._touched + KEEPALIVE_SECONDS:
             self._touched = now

@@ -40,7 +40,19 @@ class Sink(Protocol):
 class Reader:
     """See the module. `offset` and `part` say what was seen, and are exact while the reader is not level."""
 
-    __slots__ = ("cursor", "ended", "is_level", "offset", "part", "progress", "sink", "stream", "view", "watched", "write")
+    __slots__ = (
+        "cursor",
+        "ended",
+        "is_level",
+        "offset",
+        "part",
+        "progress",
+        "sink",
+        "stream",
+        "view",
+        "watched",
+        "write",
+    )
 
     def __init__(self, stream: Stream, view: View, sink: Sink, offset: int, part: int) -> None:
         self.stream = stream

@@ -137,10 +137,7 @@ class Stream:
 
     def position(self, text: str | None) -> Position:
         """A client's words for where it stands; none = before the first. Raises InvalidPosition or Refused (410)."""
-        if not text:
-            after = Position(self.epoch, 0)
-        else:
-            after = parse_position(text)
+        after = Position(self.epoch, 0) if not text else parse_position(text)
         if after.epoch != self.epoch:
             raise Refused(410, "resume_expired", "the log that this position belongs to is gone", retryable=False)
         if after.offset > self.produced:

@@ -73,7 +73,7 @@ class SourceView:
         self.format = format
         self.level: list[Reader] = []
 
-    def push(self, offset: int, block: bytes, framed: bytes) -> None:  # noqa: ARG002  # the translated view needs them
+    def push(self, offset: int, block: bytes, framed: bytes) -> None:  # the translated view needs them
         for reader in self.level:
             reader.write(framed)
 
@@ -133,7 +133,7 @@ class TranslatedView:
         self.format = format
         self.level: list[Reader] = []
 
-    def push(self, offset: int, block: bytes, framed: bytes) -> None:  # noqa: ARG002  # the source view needs it
+    def push(self, offset: int, block: bytes, framed: bytes) -> None:  # the source view needs it
         cursor = self._cursor
         if cursor is None:
             return
@@ -151,7 +151,9 @@ class TranslatedView:
         size = steps = 0
         # Bounded in steps too: entries that say nothing in this dialect must not hold the event loop.
         while size < most and steps < 512 and cursor.offset < log.last:
-            data = frame(stream.epoch, cursor.offset + 1, cursor.render(_without_id(log.entry(cursor.offset + 1))), reader.part)
+            data = frame(
+                stream.epoch, cursor.offset + 1, cursor.render(_without_id(log.entry(cursor.offset + 1))), reader.part
+            )
             reader.offset, reader.part = cursor.offset, 0
             parts.append(data)
             size += len(data)

@@ -135,7 +135,7 @@ class Connection(asyncio.Protocol):
         if exchange is not None:
             reason = "the upstream reset the connection" if exc else "the upstream closed the connection"
             exchange.broken(answered=self._answered, reason=reason)
-        self._parser = self._feed_parser = None
+        del self._parser, self._feed_parser  # each holds the other: free them now, not at the next collection
 
     # -- httptools' side ---------------------------------------------------------------------------------------------
 

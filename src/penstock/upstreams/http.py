@@ -8,19 +8,21 @@ import itertools
 import time
 from collections.abc import Sequence
 
-from penstock import __version__
 from penstock.dialects import DIALECTS
 from penstock.dialects.base import Request
 from penstock.exceptions import Overdue, Refused, UpstreamFailed
 from penstock.streams.generation import Generation
 from penstock.upstreams.connection import MAX_ERROR_BYTES, Connection
 from penstock.upstreams.pool import Pool, Unreachable
+from penstock.version import __version__
 
 
 class HttpUpstream:
     """A model endpoint that speaks one of the dialects over HTTP. Keys of `api_keys` are used in turn."""
 
-    def __init__(self, name: str, dialect: str, pool: Pool, api_keys: Sequence[str], connect_timeout: float = 5.0) -> None:
+    def __init__(
+        self, name: str, dialect: str, pool: Pool, api_keys: Sequence[str], connect_timeout: float = 5.0
+    ) -> None:
         self.name = name
         self.dialect = dialect
         self.pool = pool
@@ -61,7 +63,18 @@ class HttpUpstream:
 class HttpCall:
     """One request, on one connection or, if a kept one turns out to be dead, on a second."""
 
-    __slots__ = ("_connection", "_error", "_error_bytes", "_generation", "_reading", "_request", "_retry_after", "_status", "_task", "_upstream")
+    __slots__ = (
+        "_connection",
+        "_error",
+        "_error_bytes",
+        "_generation",
+        "_reading",
+        "_request",
+        "_retry_after",
+        "_status",
+        "_task",
+        "_upstream",
+    )
 
     def __init__(self, upstream: HttpUpstream, generation: Generation, request: bytes) -> None:
         self._upstream = upstream
@@ -122,7 +135,9 @@ class HttpCall:
             return
         kind = headers.get(b"content-type", b"text/event-stream").split(b";")[0].strip().lower()
         if kind != b"text/event-stream":
-            self._refuse("upstream_protocol_error", f"the upstream answered {kind[:64].decode('ascii', 'replace')}, not a stream")
+            self._refuse(
+                "upstream_protocol_error", f"the upstream answered {kind[:64].decode('ascii', 'replace')}, not a stream"
+            )
         elif headers.get(b"content-encoding", b"identity").lower() not in (b"identity", b""):
             self._refuse("upstream_protocol_error", "the upstream compressed the stream, which was not asked for")
         else:

@@ -69,7 +69,7 @@ def proxy_for(endpoint: Endpoint) -> Proxy | None:
     """The environment's proxy for `endpoint`, if any. Raises ValueError for one that can't be used."""
     proxies = urllib.request.getproxies_environment()
     url = proxies.get("https" if endpoint.tls else "http") or proxies.get("all")
-    if not url or urllib.request.proxy_bypass_environment(endpoint.host, proxies):
+    if not url or urllib.request.proxy_bypass(endpoint.host):
         return None
     parts = urllib.parse.urlsplit(url if "://" in url else f"http://{url}")
     if parts.scheme != "http" or not parts.hostname:
@@ -240,7 +240,9 @@ class _Tunnel(asyncio.Protocol):
     async def open(self, endpoint: Endpoint, proxy: Proxy) -> None:
         """Ask for the tunnel. Raises ConnectionError if the proxy refuses."""
         assert self._transport is not None
-        target = f"{endpoint.host}:{endpoint.port}" if ":" not in endpoint.host else f"[{endpoint.host}]:{endpoint.port}"
+        target = (
+            f"{endpoint.host}:{endpoint.port}" if ":" not in endpoint.host else f"[{endpoint.host}]:{endpoint.port}"
+        )
         lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
         if proxy.authorization:
             lines.append(f"Proxy-Authorization: {proxy.authorization}")

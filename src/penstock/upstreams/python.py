@@ -59,7 +59,7 @@ class PythonUpstream:
                 if not flowing.is_set():
                     await flowing.wait()
             generation.completed()
-        except Exception as error:  # noqa: BLE001  # the user's code: whatever it raises ends this stream, and no other
+        except Exception as error:  # the user's code: whatever it raises ends this stream, and no other
             log.exception("upstream %s: the generator raised %s", self.name, type(error).__name__)
             generation.fail("upstream_error", "the upstream failed")
         finally:

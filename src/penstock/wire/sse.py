@@ -89,7 +89,7 @@ def _field(line: bytes) -> tuple[bytes, bytes]:
 class Splitter:
     """Cut a byte stream into canonical blocks (see the module)."""
 
-    __slots__ = ("_lines", "_limit", "_open", "_size")
+    __slots__ = ("_limit", "_lines", "_open", "_size")
 
     def __init__(self, limit: int = MAX_EVENT_BYTES) -> None:
         self._lines = _Lines(limit)
