@@ -1,0 +1,17 @@
+"""The wire formats the sim speaks, one file each.
+
+A voice knows how requests are read and how pieces are put in bytes; nothing of timing, faults, or sockets.
+To add a format: write its file, and name it in `VOICES`.
+"""
+
+from penstock.sim.voices.base import RequestError, Said, Speech, Style, Voice
+from penstock.sim.voices.openai_chat import OpenAIChat
+
+__all__ = ["VOICES", "RequestError", "Said", "Speech", "Style", "Voice", "voice_for"]
+
+VOICES: tuple[Voice, ...] = (OpenAIChat(),)
+
+
+def voice_for(path: str) -> Voice | None:
+    """The voice that answers POST requests to a path (without its query)."""
+    return next((voice for voice in VOICES if voice.answers(path)), None)
