@@ -27,9 +27,6 @@ from penstock.streams.wheel import Wheel
 from penstock.wire import sse
 from penstock.wire.events import Done, Error, Event, Finish, Outcome, Reasoning, Refusal, Start, Token, ToolCall, Usage
 
-MAX_ANSWER_BYTES = 64 * 1024 * 1024
-"""An answer longer than this (64 MiB) is ended as `limit_exceeded`."""
-
 KEEPALIVE_SECONDS = 15.0
 """A stream that is silent this long gets a comment, so that nothing in between takes it for dead."""
 
@@ -95,11 +92,12 @@ class Generation:
 
     __slots__ = (
         "_abandon_at",
+        "_append",
         "_call",
         "_dialect",
-        "_fresh",
         "_ignored",
         "_last_byte",
+        "_now",
         "_on_end",
         "_paused",
         "_plan",
@@ -137,7 +135,8 @@ class Generation:
         self._probe = DIALECTS[stream.dialect].probe()
         self._split = sse.Splitter().feed
         self._call: Call | None = None
-        self._fresh = True
+        self._append = self._append_first
+        self._now = wheel.now
         self._paused = False
         self._ignored = 0
         self._last_byte = self._touched = now
@@ -157,48 +156,47 @@ class Generation:
 
     def connected(self) -> None:
         """The request is on its way."""
-        self.timing.connected = self._last_byte = self._wheel.now()
+        self.timing.connected = self._last_byte = self._now()
 
     def began(self) -> None:
         """A good response head came."""
         self.answered = True
-        self.timing.first_byte = self._last_byte = self._wheel.now()
+        self.timing.first_byte = self._last_byte = self._now()
 
     def feed(self, data: bytes) -> None:
         """Bytes of the response body: the hot path. Everything that they complete is with the level readers on return."""
         if self.over:
             self._ignored += len(data)
             return
-        self._last_byte = now = self._wheel.now()
+        self._last_byte = now = self._now()
         probe, stream = self._probe, self.stream
+        before = stream.produced
+        kind = Kind.DATA
         try:
             for block in self._split(data):
                 kind = probe(block)
                 if kind == 0:  # Kind.DATA; an int compares twice as fast
-                    if self._fresh:
-                        self._begin()
-                    stream.append(block)
-                    self._touched = now
-                    if probe.started:
-                        self.timing.token(now)
-                elif kind == Kind.END:
-                    self._complete(Done(probe.outcome))  # type: ignore[arg-type]  # the probe's words are outcomes
-                    return
-                elif kind == Kind.FAILED:
-                    assert probe.failure is not None
-                    self._break(probe.failure)
-                    return
+                    self._append(block)
+                elif kind != Kind.HELD:
+                    break
         except ProtocolError as error:
             self.fail("upstream_protocol_error", str(error))
             return
-        if stream.log.total > MAX_ANSWER_BYTES:
-            self.fail("limit_exceeded", "the answer is larger than an answer may be", retryable=False)
+        if stream.produced != before:
+            self._touched = now
+            if probe.started:
+                self.timing.token(now)
+        if kind == Kind.END:
+            self._complete(Done(probe.outcome))  # type: ignore[arg-type]  # the probe's words are outcomes
+        elif kind == Kind.FAILED:
+            assert probe.failure is not None
+            self._break(probe.failure)
 
     def emit(self, event: Event) -> None:
         """One event of an upstream that speaks in events."""
         if self.over:
             return
-        self._last_byte = now = self._wheel.now()
+        self._last_byte = now = self._now()
         match event:
             case Start():
                 return
@@ -215,14 +213,10 @@ class Generation:
                 self._probe.outcome = reason
             case Token() | Reasoning() | Refusal() | ToolCall():
                 self._probe.started = True
-        if self._fresh:
-            self._begin()
-        self.stream.append(encode_event(event))
+        self._append(encode_event(event))
         self._touched = now
         if self._probe.started:
             self.timing.token(now)
-        if self.stream.log.total > MAX_ANSWER_BYTES:
-            self.fail("limit_exceeded", "the answer is larger than an answer may be", retryable=False)
 
     def ended(self) -> None:
         """The upstream closed in good order. Without its end marker before, the answer was cut short."""
@@ -232,8 +226,8 @@ class Generation:
     def completed(self) -> None:
         """A generator of events has run to its end, which is its end marker."""
         if not self.over:
-            if self._fresh:
-                self._begin()
+            if not self.stream.produced:
+                self._open()
             self._complete(Done(self._probe.outcome))  # type: ignore[arg-type]  # the probe's words are outcomes
 
     def failed(self, failure: UpstreamFailed) -> None:
@@ -263,7 +257,7 @@ class Generation:
 
     def deserted(self) -> None:
         if not self.over and self._plan.on_abandon == "cancel" and self._abandon_at is None:
-            self._abandon_at = self._wheel.now() + self._plan.grace
+            self._abandon_at = self._now() + self._plan.grace
             self._wheel.at(self._abandon_at, self._abandon)
 
     def pause(self) -> None:
@@ -274,17 +268,24 @@ class Generation:
     def resume(self) -> None:
         if self._paused and not self.over:
             self._paused = False
-            self._last_byte = self._wheel.now()  # our own silence is not the upstream's
+            self._last_byte = self._now()  # our own silence is not the upstream's
             assert self._call is not None
             self._call.resume()
 
+    def overflow(self) -> None:
+        self.fail("limit_exceeded", "the answer is larger than an answer may be", retryable=False)
+
     # -- inside ----------------------------------------------------------------------------------------------------
 
-    def _begin(self) -> None:
+    def _append_first(self, block: bytes) -> None:
         """The first entry: from here on the caller has a stream, not a status."""
-        self._fresh = False
+        self._open()
+        self._append(block)
+
+    def _open(self) -> None:
+        self._append = self.stream.append
         if self.stream.dialect == "native":
-            self.stream.append(encode_event(Start(self.stream.id, self.stream.about.model)))
+            self._append(encode_event(Start(self.stream.id, self.stream.about.model)))
         self._commit()
 
     def _commit(self) -> None:
@@ -310,7 +311,7 @@ class Generation:
         if not self.ready.done():
             self.stream.refusal = refusal
             self.ready.set_result(None)
-        self.stream.finish(self._wheel.now(), self._usage(last), self._probe.held, last)
+        self.stream.finish(self._now(), self._usage(last), self._probe.held, last)
         if self._on_end is not None:
             self._on_end(self)
 

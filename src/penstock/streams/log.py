@@ -13,30 +13,30 @@ from bisect import bisect_right
 class Log:
     """Entries `first + 1 .. last`, contiguous. Offsets count from 1; `first` is the last offset that was forgotten."""
 
-    __slots__ = ("_base", "_data", "_ends", "first", "last")
+    __slots__ = ("_base", "_ends", "data", "first", "last")
 
     def __init__(self) -> None:
         self.first = 0
         self.last = 0
-        self._data = bytearray()
+        self.data = bytearray()
         self._ends = array("Q")
         self._base = 0  # bytes forgotten: end marks count from the very beginning
 
     def append(self, framed: bytes) -> None:
         """Add one entry at offset `last + 1`."""
         self.last += 1
-        self._data += framed
-        self._ends.append(self._base + len(self._data))
+        self.data += framed
+        self._ends.append(self._base + len(self.data))
 
     @property
     def size(self) -> int:
         """Bytes kept."""
-        return len(self._data)
+        return len(self.data)
 
     @property
     def total(self) -> int:
         """Bytes ever appended."""
-        return self._base + len(self._data)
+        return self._base + len(self.data)
 
     def read(self, after: int, most: int) -> tuple[bytes, int]:
         """Entries after offset `after`: about `most` bytes of them, whole and at least one, and the offset of the last.
@@ -50,14 +50,14 @@ class Log:
         ends, base = self._ends, self._base
         start = self._end_of(after)
         index = max(bisect_right(ends, start + most) - 1, after - self.first)
-        return bytes(self._data[start - base : ends[index] - base]), self.first + index + 1
+        return bytes(self.data[start - base : ends[index] - base]), self.first + index + 1
 
     def entry(self, offset: int) -> bytes:
         """One entry, id included. Raises IndexError if it was forgotten or is not there yet."""
         if not self.first < offset <= self.last:
             raise IndexError(offset)
         start = self._end_of(offset - 1) - self._base
-        return bytes(self._data[start : self._ends[offset - self.first - 1] - self._base])
+        return bytes(self.data[start : self._ends[offset - self.first - 1] - self._base])
 
     def bytes_after(self, offset: int) -> int:
         """How many bytes a reader at `offset` has before it."""
@@ -65,7 +65,7 @@ class Log:
 
     def forget(self, size: int, keep_after: int) -> None:
         """Forget the oldest entries until at most `size` bytes are kept, but none after offset `keep_after`."""
-        surplus = len(self._data) - size
+        surplus = len(self.data) - size
         if surplus <= 0:
             return
         count = bisect_right(self._ends, self._base + surplus)
@@ -74,7 +74,7 @@ class Log:
         count = min(count, max(keep_after - self.first, 0))
         if count:
             cut = self._ends[count - 1] - self._base
-            del self._data[:cut]
+            del self.data[:cut]
             del self._ends[:count]
             self._base += cut
             self.first += count
@@ -82,7 +82,7 @@ class Log:
     def drop_after(self, offset: int) -> None:
         """Drop the text of the entries after `offset`; their numbers stay used. Later reads end at `offset`."""
         if self.first <= offset < self.last:
-            del self._data[self._end_of(offset) - self._base :]
+            del self.data[self._end_of(offset) - self._base :]
             del self._ends[offset - self.first :]
             self.last = offset
 

@@ -22,6 +22,9 @@ from penstock.wire.position import Position, parse_position
 RETAIN_BYTES = 4 * 1024 * 1024
 """How much of a stream is kept, by default (4 MiB)."""
 
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+"""An answer longer than this (64 MiB) is ended as `limit_exceeded`."""
+
 
 class End(NamedTuple):
     """How a stream ended. `held` is the upstream's own usage block, for clients of its dialect."""
@@ -43,6 +46,9 @@ class Producer(Protocol):
     def resume(self) -> None:
         """There is room again."""
 
+    def overflow(self) -> None:
+        """The answer is larger than an answer may be."""
+
 
 class Stream:
     """See the module. `dialect` is that of the log, `about` what encoders may say of it."""
@@ -50,6 +56,7 @@ class Stream:
     __slots__ = (
         "_head",
         "_paused",
+        "_roof",
         "_views",
         "_wheel",
         "about",
@@ -94,6 +101,7 @@ class Stream:
         self._views: tuple[View, ...] = ()
         self._wheel = wheel
         self._paused = False
+        self._roof = retain + retain // 8  # forgetting a stretch at a time costs nothing per event
 
     @property
     def id(self) -> str:
@@ -109,7 +117,7 @@ class Stream:
         log.append(framed)
         for view in self._views:
             view.push(offset, block, framed)
-        if log.size > self.retain:
+        if len(log.data) > self._roof:
             self._make_room()
 
     def finish(self, now: float, usage: Usage | None, held: bytes | None, last: Terminal) -> None:
@@ -194,7 +202,7 @@ class Stream:
 
     def crowd(self) -> None:
         """A reader fell behind."""
-        if self.log.size > self.retain:
+        if self.log.size > self._roof:
             self._make_room()
 
     def relieve(self) -> None:
@@ -228,13 +236,15 @@ class Stream:
 
     def _make_room(self) -> None:
         """Forget the oldest, but nothing that the foremost reader has yet to see: rather produce no more for a while."""
+        if self.log.total > MAX_ANSWER_BYTES and self.producer is not None:
+            self.producer.overflow()
         if self.hold:
             return
         foremost = self.log.last
         if self.readers and not any(reader.is_level for reader in self.readers):
             foremost = max(reader.offset - (reader.part > 0) for reader in self.readers)
         self.log.forget(self.retain, foremost)
-        if self.log.size > self.retain and not self._paused and self.end is None and self.producer is not None:
+        if self.log.size > self._roof and not self._paused and self.end is None and self.producer is not None:
             self._paused = True
             self.producer.pause()
 

@@ -20,20 +20,17 @@ class Wheel:
 
     def __init__(self, tick: float = 0.05, clock: Callable[[], float] = time.monotonic) -> None:
         self._tick = tick
-        self._clock = clock
+        self.now = clock
+        """The wheel's clock: monotonic seconds."""
         self._slots: defaultdict[int, list[Due]] = defaultdict(list)
         self._turned = int(clock() / tick)
         self._timer: asyncio.TimerHandle | None = None
-
-    def now(self) -> float:
-        """The wheel's clock: monotonic seconds."""
-        return self._clock()
 
     def at(self, when: float, due: Due) -> None:
         """Call `due` once the monotonic clock passes `when`."""
         self._slots[max(int(when / self._tick) + 1, self._turned + 1)].append(due)
         if self._timer is None:
-            self._turned = max(self._turned, int(self._clock() / self._tick) - 1)
+            self._turned = max(self._turned, int(self.now() / self._tick) - 1)
             self._timer = asyncio.get_running_loop().call_later(self._tick, self._turn)
 
     def turn(self, now: float) -> None:
@@ -59,7 +56,7 @@ class Wheel:
     def _turn(self) -> None:
         self._timer = None
         try:
-            self.turn(self._clock())
+            self.turn(self.now())
         finally:
             if self._slots and self._timer is None:
                 self._timer = asyncio.get_running_loop().call_later(self._tick, self._turn)

@@ -7,6 +7,7 @@ task stands between. One socket read is one `feed`, however many chunks it holds
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 import httptools
@@ -24,17 +25,19 @@ MAX_ERROR_BYTES = 64 * 1024
 class Exchange(Protocol):
     """The one request that a connection is serving."""
 
-    def head(self, status: int, headers: dict[bytes, bytes]) -> None:
-        """The response head came."""
-
-    def body(self, data: bytes) -> None:
-        """Some of the response body came."""
+    def head(self, status: int, headers: dict[bytes, bytes]) -> Callable[[bytes], None]:
+        """The response head came. Returns where the body is to go, piece by piece."""
+        ...
 
     def complete(self) -> None:
         """The response ended in good order."""
 
     def broken(self, *, answered: bool, reason: str) -> None:
         """The connection is gone before the response was complete. `answered`: some bytes of it had come."""
+
+
+def _nowhere(_data: bytes) -> None:
+    """Where bodies go that nobody waits for."""
 
 
 class Connection(asyncio.Protocol):
@@ -44,12 +47,14 @@ class Connection(asyncio.Protocol):
         "_answered",
         "_body",
         "_complete",
+        "_deliver",
         "_exchange",
         "_feed_parser",
         "_head_bytes",
         "_headers",
         "_in_head",
         "_keep",
+        "_more",
         "_parser",
         "_pool",
         "_releasing",
@@ -62,7 +67,9 @@ class Connection(asyncio.Protocol):
         self._pool = pool
         self._exchange: Exchange | None = None
         self._headers: dict[bytes, bytes] = {}
-        self._body: list[bytes] = []
+        self._body = b""
+        self._more: list[bytes] = []
+        self._deliver: Callable[[bytes], None] = _nowhere
         self._in_head = True
         self._head_bytes = 0
         self._answered = False
@@ -92,12 +99,14 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         """Close at once."""
         self._exchange = None
+        self._deliver = _nowhere
         if self.transport is not None:
             self.transport.abort()
 
     def release(self) -> None:
         """The exchange needs no more. The connection serves again once the response is complete, or closes soon."""
         self._exchange = None
+        self._deliver = _nowhere
         self._releasing = True
         if not self._complete:
             self._pool.close_later(self)
@@ -122,10 +131,12 @@ class Connection(asyncio.Protocol):
             return
         body = self._body
         if body:
-            whole = body[0] if len(body) == 1 else b"".join(body)
-            body.clear()
+            self._body = b""
+            if self._more:
+                body += b"".join(self._more)
+                self._more.clear()
             if self._exchange is not None:
-                self._exchange.body(whole)
+                self._deliver(body)
         if self._complete:
             self._finish()
 
@@ -149,10 +160,14 @@ class Connection(asyncio.Protocol):
             return  # 100 Continue, 103 Early Hints: the real head is yet to come
         self._in_head = False
         if self._exchange is not None:
-            self._exchange.head(status, headers)
+            self._deliver = self._exchange.head(status, headers)
 
     def on_body(self, body: bytes) -> None:
-        self._body.append(body)
+        # Nearly always one chunk a read, and then no copy is made.
+        if self._body:
+            self._more.append(body)
+        else:
+            self._body = body
 
     def on_message_complete(self) -> None:
         if not self._in_head:
@@ -173,7 +188,8 @@ class Connection(asyncio.Protocol):
         return True
 
     def _give_up(self, reason: str) -> None:
-        self._body.clear()
+        self._body = b""
+        self._more.clear()
         exchange, self._exchange = self._exchange, None
         if self.transport is not None:
             self.transport.abort()
@@ -183,6 +199,7 @@ class Connection(asyncio.Protocol):
     def _finish(self) -> None:
         """The response is complete. Its exchange hears of it last, for it may send the next request in that call."""
         exchange, self._exchange = self._exchange, None
+        self._deliver = _nowhere
         self._releasing = False
         self._complete = False
         self._in_head = True

@@ -6,7 +6,7 @@ import asyncio
 import email.utils
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from penstock.dialects import DIALECTS
 from penstock.dialects.base import Request
@@ -127,12 +127,12 @@ class HttpCall:
 
     # -- the connection's side ---------------------------------------------------------------------------------------
 
-    def head(self, status: int, headers: dict[bytes, bytes]) -> None:
+    def head(self, status: int, headers: dict[bytes, bytes]) -> Callable[[bytes], None]:
         self._request = None  # from here on it will not be sent again
         self._status = status
         if not 200 <= status < 300:
             self._retry_after = parse_retry_after(headers.get(b"retry-after"))
-            return
+            return self._error_body
         kind = headers.get(b"content-type", b"text/event-stream").split(b";")[0].strip().lower()
         if kind != b"text/event-stream":
             self._refuse(
@@ -142,11 +142,9 @@ class HttpCall:
             self._refuse("upstream_protocol_error", "the upstream compressed the stream, which was not asked for")
         else:
             self._generation.began()
+        return self._generation.feed
 
-    def body(self, data: bytes) -> None:
-        if 200 <= self._status < 300:
-            self._generation.feed(data)
-            return
+    def _error_body(self, data: bytes) -> None:
         self._error.append(data)
         self._error_bytes += len(data)
         if self._error_bytes > MAX_ERROR_BYTES:

@@ -78,6 +78,7 @@ class _Lines:
 
     @property
     def clean(self) -> bool:
+        """At the start of a line, with nothing kept back."""
         return self._started and not self._buffer and not self._skip_lf
 
 
@@ -89,12 +90,13 @@ def _field(line: bytes) -> tuple[bytes, bytes]:
 class Splitter:
     """Cut a byte stream into canonical blocks (see the module)."""
 
-    __slots__ = ("_limit", "_lines", "_open", "_size")
+    __slots__ = ("_limit", "_lines", "_open", "_plain", "_size")
 
     def __init__(self, limit: int = MAX_EVENT_BYTES) -> None:
         self._lines = _Lines(limit)
         self._limit = limit
         self._open: list[bytes] = []
+        self._plain = False  # at the start of a block, past the place of a byte order mark
         self._size = 0
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -103,18 +105,17 @@ class Splitter:
         >>> Splitter().feed(b'data: {"a":1}\\n\\n')
         [b'data: {"a":1}\\n\\n']
         """
-        # One plain block in one read is what nearly every read of a live model stream is.
-        if (
-            not self._open
-            and data.startswith(b"data: ")
-            and data.find(b"\n") == len(data) - 2
-            and data.endswith(b"\n\n")
-            and self._lines.clean
-            and data.find(b"\r") < 0
-            and len(data) <= self._limit
-            and (data.isascii() or _is_utf8(data))
-        ):
-            return [data]
+        # Whole plain blocks, most often one, are what nearly every read of a live model stream holds.
+        if self._plain and data.startswith(b"data: ") and data.endswith(b"\n\n") and data.find(b"\r") < 0:
+            if data.find(b"\n") == len(data) - 2:
+                blocks = [data]
+            else:
+                parts = data[:-2].split(b"\n\n")
+                if data.count(b"\n") != 2 * len(parts) or not all(part.startswith(b"data: ") for part in parts):
+                    return self._feed_lines(data)
+                blocks = [part + b"\n\n" for part in parts]
+            if (data.isascii() or _is_utf8(data)) and len(data) <= self._limit:
+                return blocks
         return self._feed_lines(data)
 
     def _feed_lines(self, data: bytes) -> list[bytes]:
@@ -135,6 +136,7 @@ class Splitter:
                 self._size = 0
                 if dispatched:
                     blocks.append(block if block.isascii() or _is_utf8(block) else _repair(block))
+        self._plain = not self._open and self._lines.clean
         return blocks
 
 
