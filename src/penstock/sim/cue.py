@@ -40,7 +40,7 @@ When (seconds)
 |----------------------|---------|
 | `header_delay`       | before the response headers |
 | `first_token_delay`  | between headers (and role chunk) and the first token |
-| `pace`               | between tokens; 0: as fast as the peer reads, many in one write |
+| `pace`               | between tokens, and before the finish chunk; 0: as fast as the peer reads, many in one write |
 | `comments`           | send a `: keepalive` comment after so long without a byte, also while hanging or stalled |
 
 How it is written
@@ -76,7 +76,7 @@ Faults of a stream (`*_after`: so many tokens; beyond the last token means right
 | `cut_after`          | `cut` here |
 | `cut_at_byte`        | `cut` after so many body bytes |
 | `cut`                | `eof` (close, body not ended; the default), `reset` (RST), `half_close` (FIN, still reads), |
-|                      | `clean` (body ended, but no end marker). Without a place: at the very end of the body |
+|                      | `clean` (body ended, but no end marker). Without a place: at the end of the body |
 | `error_after`        | an error in the stream, and its end |
 | `error_then_done`    | after that error, the end marker nevertheless |
 | `garbage_after`      | an event that is not JSON; the answer goes on |

@@ -1,5 +1,6 @@
 """The score of an answer: what is written, waited for and broken, in order."""
 
+import itertools
 from collections.abc import Iterator
 from enum import Enum
 from typing import Any
@@ -41,7 +42,7 @@ Act = Spoken | Wait | Turn | bytes
 
 
 def streamed(cue: Cue, speech: Speech, answer: Answer) -> Iterator[Act]:
-    """The acts of a streamed answer."""
+    """The acts of a streamed answer; those after a stall or a cut too, which are never played, but count in a length."""
     dress = _Dress(cue)
     if cue.bom:
         yield b"\xef\xbb\xbf"
@@ -55,15 +56,20 @@ def streamed(cue: Cue, speech: Speech, answer: Answer) -> Iterator[Act]:
     next_fault = faults[0][0] if faults else -1
     together = cue.coalesce or 1
     waits = cue.pace > 0 or cue.coalesce is not None
-    for number, piece in enumerate(answer):
+    pieces = iter(answer)
+    for number in itertools.count():
         if number and waits and number % together == 0:
             yield Wait(cue.pace * together)
+        # Only now is the piece taken: a stamp tells when it is written, not when the wait before it began.
         if number == next_fault:
             for act in _happen(faults, number, cue, speech, dress):
                 yield act
-                if act is Turn.FAILED or act is Turn.CUT:
+                if act is Turn.FAILED:
                     return
             next_fault = faults[0][0] if faults else -1
+        piece = next(pieces, None)
+        if piece is None:
+            break
         if number == cue.bad_utf8_after:
             piece = msgspec.structs.replace(piece, text=piece.text + "\ufffd")
         block = dress(speech.piece(piece))
@@ -74,10 +80,10 @@ def streamed(cue: Cue, speech: Speech, answer: Answer) -> Iterator[Act]:
         yield Spoken(block, piece)
     for act in _happen(faults, None, cue, speech, dress):
         yield act
-        if act is Turn.FAILED or act is Turn.CUT:
+        if act is Turn.FAILED:
             return
     yield dress(speech.ending())
-    if cue.omit_done or cue.cuts:
+    if cue.omit_done or cue.cut == "clean":
         return
     yield dress(speech.done())
     if cue.duplicate_done:

@@ -3,7 +3,6 @@
 All times are `time.monotonic()` of the machine, and may be compared with another process's on it.
 """
 
-import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -105,11 +104,13 @@ class Truth:
         return [Answered(row, ends.get(row.id)) for row in found]
 
     def answer(self, which: int | str = "") -> End:
-        """The end of the one answer to that request. Raises LookupError when there is none, or more than one."""
-        ends = [row.end for row in self.answers(which) if row.end is not None]
-        if len(ends) != 1:
-            raise LookupError(f"{len(ends)} ended answers for {which!r}, {len(self.answers(which))} requests")
-        return ends[0]
+        """The end of the one answer to that one request. Raises LookupError for none yet, or several requests."""
+        found = self.answers(which)
+        if len(found) != 1:
+            raise LookupError(f"{len(found)} requests for {which!r}")
+        if found[0].end is None:
+            raise LookupError(f"the answer to {which!r} has not ended")
+        return found[0].end
 
     def opened(self) -> list[Opened]:
         """Every connection that was made."""
@@ -144,12 +145,15 @@ def wait_for(path: Path, found: Callable[[Truth], _T], seconds: float = 10.0) ->
     deadline = time.monotonic() + seconds
     while True:
         truth = read_truth(path)
-        with contextlib.suppress(LookupError):
+        reason = "nothing found"
+        try:
             if result := found(truth):
                 return result
+        except LookupError as error:
+            reason = str(error)
         if time.monotonic() > deadline:
             tail = "\n".join(map(repr, truth.lines[-5:]))
-            raise TimeoutError(f"not found in {path} within {seconds} s; it ends with\n{tail}")
+            raise TimeoutError(f"{reason} in {path} within {seconds} s; it ends with\n{tail}")
         time.sleep(0.01)
 
 
