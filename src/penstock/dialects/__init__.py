@@ -1,4 +1,4 @@
-"""Wire formats, one file each; see `penstock.dialects.base` for what a dialect is."""
+"""Wire formats, one module each; see `penstock.dialects.base` for what a dialect is."""
 
 from __future__ import annotations
 

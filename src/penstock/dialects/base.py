@@ -1,4 +1,4 @@
-"""What a dialect is: one wire format, all its directions in one file.
+"""What a dialect is: one wire format, all its directions in one place.
 
                         client's side                     upstream's side
     request      parse_request: bytes -> Request   encode_request: Request -> bytes
@@ -35,7 +35,8 @@ class Message(msgspec.Struct):
     def text(self) -> str:
         """The plain text of the message: its text parts, joined."""
         if isinstance(self.content, list):
-            return "".join(str(part.get("text", "")) for part in self.content if part.get("type") == "text")
+            texts = (part.get("text") for part in self.content if part.get("type") == "text")
+            return "".join(text for text in texts if isinstance(text, str))
         return self.content or ""
 
 
@@ -138,6 +139,10 @@ class Dialect(Protocol):
     def auth_headers(self, api_key: str) -> list[tuple[str, str]]: ...
 
 
+BROKEN_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""All that decoding JSON of strangers can raise: not JSON or of the wrong shape, not UTF-8, nested without end."""
+
+
 def decode_json(body: bytes, shape: Any) -> Any:
     """Decode JSON into `shape`. Raises Refused (400) for what is not JSON, not UTF-8, too deep, or of the wrong type."""
     try:
@@ -147,6 +152,19 @@ def decode_json(body: bytes, shape: Any) -> Any:
         message, _, path = str(error).partition(" - at `")
         field = path.rstrip("`").removeprefix("$").removeprefix(".") or None
         raise Refused(400, "invalid_request", f"{message}{f' (at {field})' if field else ''}", param=field) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise Refused(400, "invalid_json", f"the body is not valid JSON: {reason}") from None
+    except RecursionError:
+        raise _too_deep() from None
+    except BROKEN_JSON as error:
+        raise Refused(400, "invalid_json", f"the body is not valid JSON: {error}") from None
+
+
+def encode_json(value: Any) -> bytes:
+    """Encode what `decode_json` gave. Raises Refused (400) if it is nested more deeply than can be told again."""
+    try:
+        return msgspec.json.encode(value)
+    except RecursionError:
+        raise _too_deep() from None
+
+
+def _too_deep() -> Refused:
+    return Refused(400, "invalid_json", "the body is not valid JSON: it is nested too deeply")

@@ -13,11 +13,21 @@ from typing import Any
 
 import msgspec
 
-from penstock.dialects.base import Description, Kind, Message, Request, Tool, decode_json
+from penstock.dialects.base import (
+    BROKEN_JSON,
+    Description,
+    Kind,
+    Message,
+    Request,
+    Tool,
+    decode_json,
+    encode_json,
+)
 from penstock.dialects.openai_chat import MAX_CHOICES, read_error
 from penstock.exceptions import ProtocolError, Refused, UpstreamFailed
 from penstock.wire import sse
 from penstock.wire.events import (
+    DONE_OUTCOMES,
     NAMES,
     Done,
     Error,
@@ -99,7 +109,7 @@ class Native:
         fields = {name: value for name, value in request.fields.items() if name in known}
         if request.max_tokens is not None:
             fields["max_tokens"] = request.max_tokens
-        return msgspec.json.encode({**fields, "model": model, "stream": True})
+        return encode_json({**fields, "model": model, "stream": True})
 
     def auth_headers(self, api_key: str) -> list[tuple[str, str]]:
         return [("authorization", f"Bearer {api_key}")]
@@ -139,7 +149,7 @@ def decode_event(block: bytes) -> Event | None:
         return None
     try:
         event: Event = decoder.decode(sse.payload(block))
-    except msgspec.MsgspecError as error:
+    except BROKEN_JSON as error:
         raise ProtocolError(f"not a native event: {error}") from None
     return event
 
@@ -165,6 +175,8 @@ class NativeProbe:
                 # The stream announces itself under its own id.
                 return Kind.HELD
             case Error() as error:
+                if error.outcome in DONE_OUTCOMES:
+                    raise ProtocolError(f"the upstream sent an error with the outcome {error.outcome}")
                 self.failure = error
                 return Kind.FAILED
             case Done(outcome):
@@ -230,7 +242,9 @@ def _collect(about: Description, events: Iterable[Event]) -> bytes:
             case Refusal(piece, 0):
                 refusal.append(piece)
             case ToolCall(choice=0):
-                call = calls.setdefault(event.index, {"id": event.id, "name": event.name, "arguments": ""})
+                call = calls.setdefault(event.index, {"id": None, "name": None, "arguments": ""})
+                call["id"] = call["id"] or event.id
+                call["name"] = call["name"] or event.name
                 call["arguments"] += event.arguments
             case Usage():
                 answer["usage"] = event

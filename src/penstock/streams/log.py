@@ -61,7 +61,7 @@ class Log:
 
     def bytes_after(self, offset: int) -> int:
         """How many bytes a reader at `offset` has before it."""
-        return self.total - self._end_of(max(offset, self.first))
+        return self.total - self._end_of(min(max(offset, self.first), self.last))
 
     def forget(self, size: int, keep_after: int) -> None:
         """Forget the oldest entries until at most `size` bytes are kept, but none after offset `keep_after`."""
@@ -80,8 +80,12 @@ class Log:
             self.first += count
 
     def drop_after(self, offset: int) -> None:
-        """Drop the text of the entries after `offset`; their numbers stay used. Later reads end at `offset`."""
-        if self.first <= offset < self.last:
+        """Drop the text of the entries after `offset`; their numbers stay used. Later reads end at `offset`.
+
+        If entry `offset` itself was forgotten, nothing is left.
+        """
+        offset = max(offset, self.first)
+        if offset < self.last:
             del self.data[self._end_of(offset) - self._base :]
             del self._ends[offset - self.first :]
             self.last = offset

@@ -33,9 +33,7 @@ class Timing:
             self.gaps += 1
             if gap > self.longest_gap:
                 self.longest_gap = gap
-                if gap >= STALL_SECONDS:
-                    self.stalls += 1
-            elif gap >= STALL_SECONDS:
+            if gap >= STALL_SECONDS:
                 self.stalls += 1
         else:
             self.first_token = now

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable
 
 Due = Callable[[float], float | None]
@@ -28,23 +28,29 @@ class Wheel:
 
     def at(self, when: float, due: Due) -> None:
         """Call `due` once the monotonic clock passes `when`."""
-        self._slots[max(int(when / self._tick) + 1, self._turned + 1)].append(due)
         if self._timer is None:
+            # After a rest: catch up first, so that a time that has passed does not get a slot that has.
             self._turned = max(self._turned, int(self.now() / self._tick) - 1)
             self._timer = asyncio.get_running_loop().call_later(self._tick, self._turn)
+        self._slots[max(int(when / self._tick) + 1, self._turned + 1)].append(due)
 
     def turn(self, now: float) -> None:
-        """Call everything that is due at `now`."""
+        """Call everything that is due at `now`, earlier slots first. An entry that raises does not take others with it."""
         until = int(now / self._tick)
         slots = self._slots
         passed = until - self._turned
         ready = range(self._turned + 1, until + 1) if passed < len(slots) else sorted(s for s in slots if s <= until)
         self._turned = max(until, self._turned)
-        for slot in ready:
-            for due in slots.pop(slot, ()):
+        waiting = deque(due for slot in ready for due in slots.pop(slot, ()))
+        try:
+            while waiting:
+                due = waiting.popleft()
                 again = due(now)
                 if again is not None:
                     self.at(again, due)
+        finally:
+            for due in waiting:
+                self.at(now, due)
 
     def stop(self) -> None:
         """Forget every entry."""

@@ -7,16 +7,15 @@ every other dialect translates to and from them.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
+DoneOutcome = Literal["completed", "length", "tool_calls", "content_filter", "cancelled"]
+"""Outcomes told by `done`. Every other outcome is told by `error`: a cut or stalled upstream is never a `done`."""
+
 Outcome = Literal[
-    "completed",
-    "length",
-    "tool_calls",
-    "content_filter",
-    "cancelled",
+    DoneOutcome,
     "abandoned",
     "upstream_error",
     "upstream_truncated",
@@ -27,8 +26,7 @@ Outcome = Literal[
 ]
 """How a stream ended: the same word on the wire, in the ledger, in the metrics and in the trace."""
 
-DONE_OUTCOMES: frozenset[str] = frozenset({"completed", "length", "tool_calls", "content_filter", "cancelled"})
-"""Outcomes told by `done`. Every other outcome is told by `error`: a cut or stalled upstream is never a `done`."""
+DONE_OUTCOMES: frozenset[str] = frozenset(get_args(DoneOutcome))
 
 UsageSource = Literal["final", "estimated", "unknown"]
 
@@ -107,7 +105,7 @@ class Done(msgspec.Struct, frozen=True, omit_defaults=True):
     between it and this event belong to what was produced but never shown to the person who stopped.
     """
 
-    outcome: Outcome
+    outcome: DoneOutcome
     kept: int | None = None
 
 

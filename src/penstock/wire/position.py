@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from penstock.exceptions import InvalidPosition
 
-_POSITION = re.compile(r"([a-z0-9]{1,32}):(0|[1-9][0-9]{0,14})(?:\.([1-9][0-9]{0,5}))?", re.ASCII)
+_POSITION = re.compile(r"([a-z0-9]{1,32}):(?:0|([1-9][0-9]{0,14})(?:\.([1-9][0-9]{0,5}))?)")
 
 
 class Position(NamedTuple):
@@ -38,4 +38,4 @@ def parse_position(text: str) -> Position:
     if match is None:
         raise InvalidPosition(text)
     epoch, offset, part = match.groups()
-    return Position(epoch, int(offset), int(part or 0))
+    return Position(epoch, int(offset or 0), int(part or 0))

@@ -4,8 +4,8 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-inte
 
 Two readers over one grammar:
 
-- `Splitter` cuts a byte stream into *canonical blocks*: LF line ends, only `event` and `data` fields, ended by an empty
-  line. It is what the hot path runs: a read that holds exactly one plain block costs two `memchr`s and no copy.
+- `Splitter` cuts a byte stream into *canonical blocks*: LF line ends, one `event` line if the event has a name, then its
+  `data` lines, then an empty line. The hot path runs it: a read of whole plain blocks is searched, not taken apart.
 - `Decoder` gives full messages (`event`, `data`, `id`, `retry`) as text, as an EventSource would dispatch them.
 
 Both accept a leading byte order mark, CR, LF and CRLF line ends, comments, fields split anywhere, and turn bytes that are
@@ -26,6 +26,7 @@ MAX_EVENT_BYTES = 1024 * 1024
 
 _BOM = codecs.BOM_UTF8
 _LINE_END = re.compile(rb"\r\n|\r|\n")
+_MILLISECONDS = re.compile(rb"[0-9]{1,18}")
 
 
 class Message(NamedTuple):
@@ -67,6 +68,8 @@ class _Lines:
             self._skip_lf = False
         for match in _LINE_END.finditer(buffer, max(start, self._scanned)):
             line = bytes(buffer[start : match.start()])
+            if len(line) > self._limit:
+                raise self._too_long()
             start = match.end()
             # A CR as the last byte ends the line now (a reader must not wait for more), and a coming LF is its other half.
             self._skip_lf = start == len(buffer) and buffer[start - 1] == 0x0D
@@ -74,7 +77,10 @@ class _Lines:
         del buffer[:start]
         self._scanned = len(buffer)
         if len(buffer) > self._limit:
-            raise ProtocolError(f"an event line is longer than {self._limit} bytes")
+            raise self._too_long()
+
+    def _too_long(self) -> ProtocolError:
+        return ProtocolError(f"an event line is longer than {self._limit} bytes")
 
     @property
     def clean(self) -> bool:
@@ -90,14 +96,15 @@ def _field(line: bytes) -> tuple[bytes, bytes]:
 class Splitter:
     """Cut a byte stream into canonical blocks (see the module)."""
 
-    __slots__ = ("_limit", "_lines", "_open", "_plain", "_size")
+    __slots__ = ("_data", "_event", "_limit", "_lines", "_plain", "_size")
 
     def __init__(self, limit: int = MAX_EVENT_BYTES) -> None:
         self._lines = _Lines(limit)
         self._limit = limit
-        self._open: list[bytes] = []
+        self._event = b""
+        self._data: list[bytes] = []
+        self._size = 0  # of the open block's `event` and `data` lines; 0 = no block is open
         self._plain = False  # at the start of a block, past the place of a byte order mark
-        self._size = 0
 
     def feed(self, data: bytes) -> list[bytes]:
         """The blocks that `data` completes, in order. Raises ProtocolError for a block over the limit.
@@ -124,19 +131,23 @@ class Splitter:
             if line:
                 name, value = _field(line)
                 # Upstream ids and retry times mean nothing to our readers, whose ids are positions in our own log.
-                if name in (b"data", b"event"):
-                    self._open.append(b"%b: %b\n" % (name, value))
-                    self._size += len(line)
-                    if self._size > self._limit:
-                        raise ProtocolError(f"an event is longer than {self._limit} bytes")
-            elif self._open:
-                block = b"".join(self._open) + b"\n"
-                dispatched = any(part.startswith(b"data: ") for part in self._open)
-                self._open.clear()
-                self._size = 0
-                if dispatched:
+                if name == b"data":
+                    self._data.append(b"data: %b\n" % value)
+                elif name == b"event":
+                    self._event = b"event: %b\n" % value if value else b""
+                else:
+                    continue
+                self._size += len(line)
+                if self._size > self._limit:
+                    raise ProtocolError(f"an event is longer than {self._limit} bytes")
+            else:
+                if self._data:
+                    block = b"%b%b\n" % (self._event, b"".join(self._data))
                     blocks.append(block if block.isascii() or _is_utf8(block) else _repair(block))
-        self._plain = not self._open and self._lines.clean
+                    self._data.clear()
+                self._event = b""
+                self._size = 0
+        self._plain = not self._size and self._lines.clean
         return blocks
 
 
@@ -169,9 +180,6 @@ class Decoder:
         messages: list[Message] = []
         for line in self._lines.feed(data):
             if line:
-                self._size += len(line)
-                if self._size > self._limit:
-                    raise ProtocolError(f"an event is longer than {self._limit} bytes")
                 self._read_field(line)
                 continue
             if self._data:
@@ -192,23 +200,27 @@ class Decoder:
                 self._event = value
             case b"id" if "\0" not in value:
                 self._id = value
-            case b"retry" if value.isascii() and value.isdigit():
-                self._retry = int(value[:15])
+            case b"retry" if _MILLISECONDS.fullmatch(raw_value):
+                self._retry = int(raw_value)
             case _:
                 pass  # a comment (empty name) or an unknown field: ignored by the standard
+        if raw_name in (b"data", b"event"):
+            self._size += len(line)
+            if self._size > self._limit:
+                raise ProtocolError(f"an event is longer than {self._limit} bytes")
 
 
 def encode(data: str | bytes, event: str = "", id: str = "") -> bytes:
     """One block: `event` and `id` lines if given, then one `data` line per line of `data`, then an empty line.
 
-    Raises ValueError if `event` or `id` holds a line end (or `id` a NUL): it would forge a field.
+    Raises ValueError if `event` or `id` holds a line end, which would forge a field, or a NUL.
     """
     payload = data.encode() if isinstance(data, str) else data
     head = ""
     for name, value in (("id", id), ("event", event)):
         if value:
             if any(c in value for c in "\r\n\0"):
-                raise ValueError(f"{name} holds a line end")
+                raise ValueError(f"{name} holds a line end or a NUL")
             head += f"{name}: {value}\n"
     lines = b"".join(b"data: %b\n" % line for line in _LINE_END.split(payload))
     return head.encode() + lines + b"\n"
@@ -222,12 +234,10 @@ def payload(block: bytes) -> bytes:
 
 
 def event_name(block: bytes) -> str:
-    """The `event` of a canonical block, or an empty string. The last one counts."""
-    name = b""
-    for line in block.split(b"\n"):
-        if line.startswith(b"event: "):
-            name = line[7:]
-    return name.decode("utf-8", "replace")
+    """The `event` of a canonical block, or an empty string."""
+    if not block.startswith(b"event: "):
+        return ""
+    return block[7 : block.index(b"\n")].decode("utf-8", "replace")
 
 
 KEEPALIVE = b": keepalive\n\n"

@@ -1,0 +1,59 @@
+"""The `openai-chat` dialect: OpenAI's chat completions, streamed and not.
+
+Reference: https://platform.openai.com/docs/api-reference/chat and /chat-streaming. An answer is a sequence of
+`chat.completion.chunk` objects, then `data: [DONE]`; the usage comes in an extra chunk without choices when
+`stream_options.include_usage` was asked for; an error in the stream is `{"error": {...}}` as data.
+
+    request.py    parse_request, encode_request
+    read.py       the upstream's blocks: ChatProbe, ChatDecoder
+    write.py      the client's blocks: ChatEncoder; the answer in one piece: collect
+    errors.py     errors, in all their places
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from penstock.dialects.base import Description, Request
+from penstock.dialects.openai_chat.errors import error_body, read_error
+from penstock.dialects.openai_chat.read import ChatDecoder, ChatProbe
+from penstock.dialects.openai_chat.request import MAX_CHOICES, encode_request, parse_request
+from penstock.dialects.openai_chat.write import DONE, ChatEncoder, collect
+from penstock.exceptions import Refused, UpstreamFailed
+from penstock.wire.events import Event
+
+__all__ = ["DONE", "MAX_CHOICES", "OpenAIChat", "read_error"]
+
+
+class OpenAIChat:
+    """See the module. Has no state: one instance serves all."""
+
+    name = "openai-chat"
+    path = "/chat/completions"
+
+    def parse_request(self, body: bytes) -> Request:
+        return parse_request(body)
+
+    def encode_request(self, request: Request, model: str) -> bytes:
+        return encode_request(request, model)
+
+    def auth_headers(self, api_key: str) -> list[tuple[str, str]]:
+        return [("authorization", f"Bearer {api_key}")]
+
+    def probe(self) -> ChatProbe:
+        return ChatProbe()
+
+    def decoder(self, about: Description) -> ChatDecoder:
+        return ChatDecoder(about)
+
+    def encoder(self, about: Description, *, include_usage: bool) -> ChatEncoder:
+        return ChatEncoder(about, include_usage=include_usage)
+
+    def collect(self, about: Description, events: Iterable[Event]) -> bytes:
+        return collect(about, events)
+
+    def error_body(self, refused: Refused) -> bytes:
+        return error_body(refused)
+
+    def read_error(self, status: int, body: bytes, retry_after: float | None) -> UpstreamFailed:
+        return read_error(status, body, retry_after)
