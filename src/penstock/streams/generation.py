@@ -104,6 +104,7 @@ class Generation:
         "_probe",
         "_request_bytes",
         "_split",
+        "_tokens",
         "_touched",
         "_wheel",
         "answered",
@@ -142,6 +143,7 @@ class Generation:
         self._last_byte = self._touched = now
         self._abandon_at: float | None = None
         self._request_bytes = request_bytes
+        self._tokens = 0
         self._on_end = on_end
         stream.producer = self
 
@@ -185,6 +187,7 @@ class Generation:
         if stream.produced != before:
             self._touched = now
             if probe.started:
+                self._tokens += stream.produced - before
                 self.timing.token(now)
         if kind == Kind.END:
             self._complete(Done(probe.outcome))  # type: ignore[arg-type]  # the probe's words are outcomes
@@ -216,6 +219,7 @@ class Generation:
         self._append(encode_event(event))
         self._touched = now
         if self._probe.started:
+            self._tokens += 1
             self.timing.token(now)
 
     def ended(self) -> None:
@@ -321,8 +325,8 @@ class Generation:
             return self._probe.usage
         if not self.answered or (isinstance(last, Error) and not self._probe.started):
             return Usage(source="unknown")
-        # Four bytes to a token on the way in, an entry to a token on the way out: providers send a token an event.
-        return Usage(self._request_bytes // 4, self.stream.produced, None, None, "estimated")
+        # Four bytes to a token on the way in, an event to a token on the way out, as providers send them.
+        return Usage(self._request_bytes // 4, self._tokens, None, None, "estimated")
 
     def _abandon(self, now: float) -> float | None:
         if self.over or self.stream.readers or self._abandon_at is None:
