@@ -163,7 +163,7 @@ def test_a_peer_that_does_not_read_holds_the_answer_back(sim: SimProcess) -> Non
 
 def test_one_that_reads_late_gets_it_all(sim: SimProcess) -> None:
     with connect(sim.port) as sock:
-        sock.sendall(request({"tokens": 40_000, "token_size": 100}, prompt="read late"))
+        sock.sendall(request({"tokens": 10_000, "token_size": 400}, prompt="read late"))
         time.sleep(0.3)
         reply = read(sock)
     assert reply.ended == "chunked"

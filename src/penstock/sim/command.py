@@ -86,7 +86,9 @@ def serve(host: str, port: int, server: Server, context: ssl.SSLContext | None =
     loop.run_until_complete(loop.create_server(server.connection, sock=listener, ssl=context, backlog=_BACKLOG))
     taken = listener.getsockname()[1]
     shown = f"[{host}]" if ":" in host else host
-    click.echo(f"penstock sim listening on {'https' if context else 'http'}://{shown}:{taken}")
+    line = f"penstock sim listening on {'https' if context else 'http'}://{shown}:{taken}"
+    # Said from inside the loop: a signal that comes before the loop runs would be lost.
+    loop.call_soon(click.echo, line)
     loop.run_forever()
     # Open connections are left to the end of the process: it closes ten thousand sooner than we could.
     server.stop()
