@@ -182,7 +182,8 @@ def long(prompt: str) -> str:
     """A long answer: as many words as asked for ("800 words"), within reason."""
     asked = _ASKED_WORDS.search(prompt)
     wanted = max(50, min(int(asked[1]), MOST_WORDS)) if asked else LONG_WORDS
-    carrying = words(prompt)[:16] or ["nothing"]
+    subject = prompt.partition(" about ")[2] or prompt
+    carrying = words(subject)[:16] or ["nothing"]
     parts = [f"# A long answer\n\n{quote(prompt)}"]
     written, number = 0, 0
     while written < wanted:
