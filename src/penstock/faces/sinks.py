@@ -111,6 +111,8 @@ class AsgiSink:
 
     async def run(self, send: Send) -> None:
         assert self._reader is not None
+        # A server may keep the response's head back until there is a body: a client must see it now.
+        await send({"type": "http.response.body", "body": b"", "more_body": True})
         self.full = False
         self._reader.pump()
         while not self.is_gone:

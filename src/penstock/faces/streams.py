@@ -120,7 +120,6 @@ class StreamFaces:
             if sink.is_gone:
                 return
             await send({"type": "http.response.start", "status": 200, "headers": [*SSE_HEADERS, *headers]})
-            await send({"type": "http.response.body", "body": b"", "more_body": True})
             await sink.run(send)
         finally:
             sink.stop()

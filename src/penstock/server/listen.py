@@ -135,6 +135,7 @@ async def serve(
         ws="none",
         lifespan="off",
         access_log=False,
+        proxy_headers=False,  # nothing here believes them; and each would cost every request a coroutine
         log_config=None,
         server_header=False,
         date_header=False,
