@@ -77,7 +77,9 @@ def running(
             first = process.stdout.readline()
             if not first.startswith(_LISTENING):
                 process.wait(_PATIENCE)
-                raise RuntimeError(errors.read_text("utf-8").strip() or f"the sim ended with {process.returncode}")
+                said = errors.read_text("utf-8").strip()
+                errors.write_bytes(b"")
+                raise RuntimeError(said or f"the sim ended with {process.returncode}")
             url = first.removeprefix(_LISTENING).strip()
             yield SimProcess(url, int(url.rpartition(":")[2]), truth_path, process.pid)
         finally:
@@ -89,3 +91,5 @@ def running(
                 process.wait()
             if process.stdout is not None:
                 process.stdout.close()
+            # Nothing is ever written there but a defect's traceback: not to be lost with the folder.
+            sys.stderr.write(errors.read_text("utf-8", "replace"))

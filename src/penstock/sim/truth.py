@@ -53,7 +53,7 @@ class End(msgspec.Struct, frozen=True, tag="end"):
     status: int | None
     """None: no response head was sent."""
     text: list[str]
-    """Exactly what was handed to the socket, whole tokens only."""
+    """Exactly what was handed to the socket, whole tokens only; when the peer stopped reading, at most one write too many."""
     reasoning: list[str]
     refusal: list[str]
     tool_calls: list[list[dict[str, str]]]
