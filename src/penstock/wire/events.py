@@ -124,7 +124,3 @@ NAMES: dict[type, str] = {
 
 Event = Start | Token | Reasoning | Refusal | ToolCall | Finish | Usage | Error | Done
 Terminal = Error | Done
-
-
-def is_terminal(event: Event) -> bool:
-    return isinstance(event, Error | Done)
