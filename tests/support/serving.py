@@ -40,13 +40,16 @@ class Served:
 
 
 @contextlib.contextmanager
-def penstock(*arguments: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> Iterator[Served]:
-    """`penstock <arguments>`, from the line that says where it listens to its end."""
+def penstock(
+    *arguments: str, env: dict[str, str] | None = None, cwd: Path | None = None, descriptors: int | None = None
+) -> Iterator[Served]:
+    """`penstock <arguments>`, from the line that says where it listens to its end; with so many descriptors at most."""
+    limit = [] if descriptors is None else ["prlimit", f"--nofile={descriptors}:{descriptors}"]
     with tempfile.TemporaryDirectory(prefix="penstock-test-") as folder:
         log_path = Path(folder) / "stderr"
         with log_path.open("wb") as errors:
             process = subprocess.Popen(
-                [sys.executable, "-m", "penstock", *arguments],
+                [*limit, sys.executable, "-m", "penstock", *arguments],
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
@@ -87,12 +90,14 @@ targets = [{{ upstream = "sim", model = "m" }}]
 
 
 @contextlib.contextmanager
-def serving(sim: SimProcess, route: str = "", more: str = "", env: dict[str, str] | None = None) -> Iterator[Served]:
+def serving(
+    sim: SimProcess, route: str = "", more: str = "", env: dict[str, str] | None = None, descriptors: int | None = None
+) -> Iterator[Served]:
     """`penstock serve` in front of `sim`: the model `m`, with `route` as more lines of its route, `more` after that."""
     with tempfile.TemporaryDirectory(prefix="penstock-test-") as folder:
         path = Path(folder) / "penstock.toml"
         path.write_text(CONFIG.format(sim=sim.url, route=route) + more, "utf-8")
-        with penstock("serve", "--config", str(path), "--port", "0", env=env) as served:
+        with penstock("serve", "--config", str(path), "--port", "0", env=env, descriptors=descriptors) as served:
             yield served
 
 

@@ -1,0 +1,82 @@
+"""Our own HTTP protocol: descriptors, heads, readers that never read."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from penstock.sim.process import SimProcess, running
+from tests.support.client import Client, chat, fetch, native, request_bytes, told
+from tests.support.serving import Served, river, serving
+
+pytestmark = pytest.mark.anyio
+CHAT = "/v1/chat/completions"
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[tuple[SimProcess, Served]]:
+    with river("grace = 0.3") as both:
+        yield both
+
+
+async def test_fault_out_of_file_descriptors_is_a_clear_503_and_passes() -> None:
+    """200 descriptors less the reserve of 64: room for 68 streams of two connections each."""
+    with running() as sim, serving(sim, "grace = 0.1", descriptors=200) as served:
+        async with AsyncExitStack() as stack:
+            clients = [await stack.enter_async_context(Client(served.port)) for _ in range(90)]
+            for client in clients:
+                await client.send("POST", CHAT, chat({"endless": True, "pace": 0.05}, "crowd"))
+            first = [await client.read(until='"content":"') for client in clients]
+            good = [client for client, got in zip(clients, first, strict=True) if got.status == 200]
+            refused = [got for got in first if got.status != 200]
+            assert len(good) >= 45
+            assert refused
+            assert {(got.status, got.json["error"]["code"], got.headers["retry-after"]) for got in refused} == {
+                (503, "overloaded", "1")
+            }
+            for client in good:
+                before = len(client.raw)
+                assert (await client.read(most=before + 400)).body, "those that run go on"
+        await told(sim, lambda t: all(row.end is not None for row in t.answers("crowd")))
+        assert (await fetch(served.port, "POST", CHAT, chat({"text": "room again"}))).status == 200
+        assert "Traceback" not in served.log
+
+
+async def test_fault_client_never_reads_is_bounded_and_delays_nobody(servers: tuple[SimProcess, Served]) -> None:
+    sim, served = servers
+    with socket.create_connection(("127.0.0.1", served.port)) as stuck:
+        stuck.sendall(request_bytes("POST", CHAT, chat({"endless": True, "token_size": 1000}, "never-read")))
+        await told(sim, lambda t: t.answers("never-read"))
+        got = await fetch(served.port, "POST", CHAT, chat({"tokens": 50, "pace": 0.01}, "neighbour"))
+        assert "".join(block.text for block in got.blocks) == (await told(sim, lambda t: t.answer("neighbour"))).text[0]
+    end = await told(sim, lambda t: t.answer("never-read"))
+    # An upstream that sends as fast as it is read was held back: the log's 4.5 MiB and what the kernel's buffers hold.
+    assert 4_000_000 < end.bytes_sent < 32_000_000, end.bytes_sent
+
+
+async def test_a_slow_reader_loses_nothing(servers: tuple[SimProcess, Served]) -> None:
+    sim, served = servers
+    async with Client(served.port) as client:
+        await client.send("POST", "/v1/streams", native({"tokens": 20_000, "token_size": 40}, "slowly"))
+        for _ in range(20):
+            await client.read(most=len(client.raw) + 20_000)
+            await asyncio.sleep(0.01)
+        got = await client.read()
+    assert got.whole
+    assert [int(block.id.split(":")[1].split(".")[0]) for block in got.blocks[:-1]] == list(range(1, len(got.blocks)))
+    assert "".join(block.text for block in got.blocks) == (await told(sim, lambda t: t.answer("slowly"))).text[0]
+
+
+async def test_pipelined_and_kept_connections_serve_on(servers: tuple[SimProcess, Served]) -> None:
+    _, served = servers
+    async with Client(served.port) as client:
+        for number in range(3):
+            client.raw = b""
+            await client.send("POST", CHAT, chat({"text": f"answer {number}"}))
+            got = await client.read()
+            assert got.whole
+            assert "".join(block.text for block in got.blocks) == f"answer {number}"
