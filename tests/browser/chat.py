@@ -72,6 +72,13 @@ class Chat:
         self.page.reload()
         expect(self.page.locator("#model option")).not_to_have_count(0)
 
+    def cancelled_elsewhere(self, seen: int) -> None:
+        """Somebody without a page stops the answer, having seen it up to this offset."""
+        address = f"{self.server}/v1/streams/{self.stream}/cancel"
+        body = json.dumps({"seen": seen}).encode()
+        request = urllib.request.Request(address, body, {"content-type": "application/json"})
+        urllib.request.urlopen(request, timeout=30).close()
+
     # What the person sees
 
     @property

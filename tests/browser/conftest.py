@@ -10,9 +10,10 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from chat import Chat, OpenChat
 from playwright.sync_api import Browser, sync_playwright
-from plug import Plug
+
+from tests.browser.chat import Chat, OpenChat
+from tests.browser.plug import Plug
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 

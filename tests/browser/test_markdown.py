@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from chat import Chat
+
+from tests.browser.chat import Chat
 
 SAMPLE = """\
 # One

@@ -9,8 +9,9 @@ import shutil
 import subprocess
 
 import pytest
-from chat import LONG, Chat, OpenChat
 from playwright.sync_api import Route, expect
+
+from tests.browser.chat import LONG, Chat, OpenChat
 
 
 def test_an_answer_appears_word_by_word(chat: Chat) -> None:

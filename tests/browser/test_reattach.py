@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from chat import LONG, Chat, OpenChat
 from playwright.sync_api import Route, expect
-from plug import Plug
+
+from tests.browser.chat import LONG, Chat, OpenChat
+from tests.browser.plug import Plug
 
 
 def test_reloading_in_the_middle(chat: Chat) -> None:
+    resumed: list[str | None] = []
+    chat.page.on("request", lambda request: resumed.append(request.headers.get("last-event-id")))
     chat.asks(LONG)
     chat.reads_until("1. The source")
     stream = chat.stream
     chat.reloads()
+    # What was seen is not sent again.
+    assert [position for position in resumed if position]
     chat.reads_until("2. The gate")
     chat.reloads()
     chat.sees_the_end()
@@ -155,6 +160,18 @@ def test_another_person_follows_by_address_and_stops_it_for_both(chat: Chat, ope
     chat.has_every_word_once()
     other.has_every_word_once()
     assert chat.shown == other.shown
+
+
+def test_who_saw_more_than_the_one_who_stopped_it_goes_back_to_there(chat: Chat) -> None:
+    chat.asks(LONG)
+    chat.reads_until("2. The gate")
+    seen = chat.record["offset"] - 25
+    chat.cancelled_elsewhere(seen)
+    chat.sees("^stopped$")
+    assert chat.served()[-1][2] == {"outcome": "cancelled", "kept": seen}
+    chat.has_every_word_once()
+    chat.reloads()
+    chat.has_every_word_once()
 
 
 def test_an_answer_that_is_no_longer_kept_is_said_to_be_so(open_chat: OpenChat) -> None:

@@ -6,8 +6,9 @@ import json
 import urllib.request
 
 import pytest
-from chat import Chat
 from playwright.sync_api import Route, expect
+
+from tests.browser.chat import Chat
 
 ATTACKS = [
     "<script>document.title='owned'</script>",
