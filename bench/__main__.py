@@ -24,7 +24,7 @@ PUBLISHED = ROOT / "bench" / "results"
 PARTIAL = ROOT / ".bench" / "results"
 
 
-def _names(allowed: tuple[str, ...]) -> click.ParamType:
+def _names(allowed: tuple[str, ...]) -> Any:
     def read(text: str | list[str]) -> list[str]:
         names = text if isinstance(text, list) else [name.strip() for name in text.split(",") if name.strip()]
         unknown = [name for name in names if name not in allowed]

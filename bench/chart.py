@@ -18,14 +18,15 @@ CUT = 4.0
 STYLE = """
   text { font: 13px system-ui, -apple-system, "Segoe UI", "Helvetica Neue", sans-serif; fill: #1f2937 }
   .page { fill: #ffffff } .title { font-size: 19px; font-weight: 650 } .soft { fill: #6b7280; font-size: 12px }
-  .group { font-weight: 600 } .own { font-weight: 650 } .figure { font-variant-numeric: tabular-nums }
+  .group { font-weight: 600 } .own { font-weight: 650 }
+  .figure { font-variant-numeric: tabular-nums; paint-order: stroke; stroke: #ffffff; stroke-width: 5px }
   .bar { fill: #c3cad5 } .bar.base { fill: #98a2b3 } .bar.own { fill: #0e7490 }
   .grid { stroke: #e8ebf0; stroke-width: 1 } .one { stroke: #98a2b3; stroke-width: 1; stroke-dasharray: 3 3 }
   .cut { stroke: #ffffff; stroke-width: 3 }
   @media (prefers-color-scheme: dark) {
     text { fill: #e6eaf0 } .page { fill: #0d1117 } .soft { fill: #8b95a5 }
     .bar { fill: #3b4452 } .bar.base { fill: #5d6878 } .bar.own { fill: #22b8cf }
-    .grid { stroke: #1f2630 } .one { stroke: #6b7686 } .cut { stroke: #0d1117 }
+    .figure { stroke: #0d1117 } .grid { stroke: #1f2630 } .one { stroke: #6b7686 } .cut { stroke: #0d1117 }
   }"""
 
 

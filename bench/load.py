@@ -192,10 +192,11 @@ class Window:
 
     def _read(self) -> tuple[float, int, dict[str, float]]:
         cpu = {name: proc.cpu_seconds(pids) for name, pids in self._pids.items()}
+        cpu["others"] = proc.busy_seconds() - sum(cpu.values())
         return time.monotonic(), self._load.tally.events, cpu
 
     def result(self) -> dict[str, Any]:
-        """Events, rate (1/s), and each part's share of one core."""
+        """Events, rate (1/s), and the share of one core that each part, and everything else on the machine, used."""
         return {
             "seconds": round(self.seconds, 3),
             "events": self.events,

@@ -63,6 +63,17 @@ def parse_queues(text: str) -> list[Queue]:
     return queues
 
 
+def parse_busy(text: str) -> float:
+    """Seconds that all cores together were busy since boot, from /proc/stat; time stolen by the host counts."""
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, text.split("\n", 1)[0].split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / TICKS
+
+
+def busy_seconds() -> float:
+    """Seconds that all cores together were busy since boot, whoever used them."""
+    return parse_busy((PROC / "stat").read_text())
+
+
 def descendants(root: int, parents: dict[int, int]) -> list[int]:
     """`root` and all below it, given every process's parent."""
     tree = [root]

@@ -10,6 +10,10 @@ from typing import Any
 from bench.plan import BASE, DIRECT
 
 Cell = dict[str, Any]
+HELD = 0.99
+"""A measurement that held fewer of its streams than this gives no figure."""
+NOISE = 0.15
+"""More of a core than this, used by others than proxy, origin and clients, is noted."""
 FULL = 0.9
 """A core used for more than this share is called saturated: its latency says little."""
 
@@ -30,18 +34,22 @@ def rows(cells: Iterable[Cell], order: list[str]) -> list[dict[str, Any]]:
 
 
 def _by_round(cells: list[Cell]) -> dict[int, Cell]:
-    return {cell["round"]: cell for cell in cells if "error" not in cell}
+    return {cell["round"]: cell for cell in cells if _counts(cell)}
+
+
+def _counts(cell: Cell) -> bool:
+    return bool(cell.get("events")) and cell["live_after"] >= HELD * cell["streams"]
 
 
 def _row(cells: list[Cell], direct: dict[int, Cell], base: dict[int, Cell], *, with_cpu: bool) -> dict[str, Any]:
-    good = [cell for cell in cells if cell.get("events")]
+    good = [cell for cell in cells if _counts(cell)]
     row: dict[str, Any] = {
         "rounds": len(good),
         "opened": sum(cell.get("opened", 0) for cell in cells),
         "failed": sum(sum(cell.get("failures", {}).values()) for cell in cells),
         "failures": dict(sum((Counter(cell.get("failures", {})) for cell in cells), Counter())),
         "errors": sorted({cell["error"] for cell in cells if "error" in cell}),
-        "notes": _notes(good),
+        "notes": _notes(cells, good),
     }
 
     def middle(of: Callable[[Cell], float | None]) -> float | None:
@@ -81,14 +89,17 @@ def _ratio(cell: Cell, base: Cell | None) -> float | None:
     return float(cell["us_per_event"] / base["us_per_event"])
 
 
-def _notes(cells: list[Cell]) -> list[str]:
+def _notes(cells: list[Cell], good: list[Cell]) -> list[str]:
     notes = []
-    if any(cell["core_share"]["proxy"] > FULL for cell in cells):
+    if short := [cell["live_after"] for cell in cells if "live_after" in cell and not _counts(cell)]:
+        notes.append(f"no figure from {len(short)} of {len(cells)} rounds: only {min(short):,} streams were live")
+    if any(cell["core_share"]["proxy"] > FULL for cell in good):
         notes.append("its core was saturated")
-    if any(cell["core_share"]["origin"] + cell["core_share"]["client"] > FULL for cell in cells):
+    if any(cell["core_share"]["origin"] + cell["core_share"]["client"] > FULL for cell in good):
         notes.append("the load's core was saturated")
-    if any(cell["live_after"] < cell["streams"] for cell in cells):
-        notes.append(f"as few as {min(cell['live_after'] for cell in cells):,} streams were live")
+    others = max((cell["core_share"].get("others", 0) for cell in cells if "core_share" in cell), default=0)
+    if others > NOISE:
+        notes.append(f"something else on the machine used up to {others:.0%} of a core")
     return notes
 
 

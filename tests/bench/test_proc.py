@@ -18,6 +18,11 @@ def test_memory_is_the_proportional_share_where_given():
     assert proc.parse_memory("Rss:   1720 kB\n") == 1720 * 1024
 
 
+def test_busy_seconds_leave_idle_and_waiting_out():
+    text = "cpu  100 1 200 90000 700 3 4 5 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n"
+    assert proc.parse_busy(text) == 313 / proc.TICKS
+
+
 def test_queues():
     text = (
         "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n"

@@ -71,14 +71,16 @@ def test_rounds_without_a_figure_are_told(cells):
 
 
 def test_what_spoils_a_figure_is_noted(cells):
-    cells[2] |= {"core_share": {"proxy": 0.97, "origin": 0.6, "client": 0.35}, "live_after": 150}
+    cells[2] |= {"core_share": {"proxy": 0.97, "origin": 0.6, "client": 0.35, "others": 0.4}}
+    cells[5] |= {"live_after": 150}
     cells[0]["latency"]["p50_ms"] = 19.9
     result = rows(cells, list(TITLES))
     notes = next(row for row in result if row["proxy"] == "penstock")["notes"]
     assert notes == [
+        "no figure from 1 of 3 rounds: only 150 streams were live",
         "its core was saturated",
         "the load's core was saturated",
-        "as few as 150 streams were live",
+        "something else on the machine used up to 40% of a core",
     ]
     direct = next(row for row in result if row["proxy"] == "direct" and row["rate"] == 50)
     assert "no latency in this table can be trusted" in direct["notes"][0]
