@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import resource
 from collections.abc import Mapping
 from pathlib import Path
@@ -113,10 +114,12 @@ def _function(name: str, path: str) -> Any:
         found: Any = importlib.import_module(module)
         for part in attribute.split("."):
             found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # noqa: BLE001  # importing runs the user's code: it may raise anything
         raise ConfigError(f"upstream {name}: function {path!r} can't be imported: {error}") from None
     if not callable(found):
         raise ConfigError(f"upstream {name}: {path!r} is not a function")
+    if inspect.iscoroutinefunction(found):
+        raise ConfigError(f"upstream {name}: {path!r} must be an async generator: `async def` with a `yield` in it")
     return found
 
 

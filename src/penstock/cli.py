@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import secrets
 import sys
 from pathlib import Path
@@ -12,7 +13,10 @@ import click
 
 from penstock.app import Penstock
 from penstock.config import Config, convert, load
+from penstock.config import check as check_config
 from penstock.exceptions import ConfigError
+from penstock.sim.command import command as sim
+from penstock.upstreams.discovery import Found, discover
 from penstock.version import __version__
 
 
@@ -40,6 +44,7 @@ def main() -> None:
 @click.option("--workers", type=click.IntRange(1, 1), default=1, help="Processes; more than one is not built yet.")
 def serve(path: Path, host: str | None, port: int | None, workers: int) -> None:  # noqa: ARG001  # it can only be 1
     """Serve what a configuration file says."""
+    _import_from_here()
     config = load(path)
     _listen(config, host, port)
 
@@ -49,13 +54,17 @@ def serve(path: Path, host: str | None, port: int | None, workers: int) -> None:
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: any.")
 def demo(host: str, port: int) -> None:
     """Serve the embedded demo model: no configuration, no keys."""
-    _listen(demo_config(), host, port)
+    found = discover(os.environ)
+    for note in found.notes:
+        click.echo(f"note: {note}", err=True)
+    _listen(demo_config(found), host, port)
 
 
 @main.command()
 @click.option("--config", "path", type=click.Path(path_type=Path), required=True, help="The TOML file.")
 def check(path: Path) -> None:
     """Check a configuration file without serving it."""
+    _import_from_here()
     config = load(path)
     Penstock(config)
     for note in config.notes:
@@ -63,6 +72,9 @@ def check(path: Path) -> None:
     click.echo(
         f"{path}: good ({len(config.upstream)} upstreams, {len(config.route)} routes, {len(config.tenant)} tenants)"
     )
+
+
+main.add_command(sim, "sim")
 
 
 @main.group()
@@ -82,20 +94,27 @@ def new_key(tenant: str) -> None:
     )
 
 
-def demo_config() -> Config:
-    """What `penstock demo` serves."""
-    return convert(
-        {
-            "upstream": [{"name": "demo", "dialect": "demo"}],
-            "route": [{"model": "demo", "targets": [{"upstream": "demo"}], "on_abandon": "finish"}],
-        }
-    )
+def demo_config(found: Found) -> Config:
+    """What `penstock demo` serves: the demo model, and the models that were found."""
+    routes = [{"model": "demo", "targets": [{"upstream": "demo"}], "on_abandon": "finish"}]
+    upstreams: list[dict[str, object]] = [{"name": "demo", "dialect": "demo"}]
+    for place in found.places:
+        upstreams.append(
+            {"name": place.name, "dialect": "openai-chat", "base_url": place.base_url, "api_keys": list(place.api_keys)}
+        )
+        routes += [{"model": model, "targets": [{"upstream": place.name}]} for model in place.models]
+    return convert({"upstream": upstreams, "route": routes})
+
+
+def _import_from_here() -> None:
+    """`function = "module:name"` may name a module in the current directory, as with `python -m`."""
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
 
 
 def _listen(config: Config, host: str | None, port: int | None) -> None:
     import uvloop
 
-    from penstock.config import _check, _Where
     from penstock.server.listen import bind
     from penstock.server.listen import serve as serve_on
 
@@ -103,7 +122,7 @@ def _listen(config: Config, host: str | None, port: int | None) -> None:
         config.server.host = host
     if port is not None:
         config.server.port = port
-    _check(config, _Where("command line", {}))
+    check_config(config)
     logging.basicConfig(level=logging.INFO, format="%(levelname).1s %(name)s: %(message)s", stream=sys.stderr)
     for note in config.notes:
         logging.getLogger("penstock").warning("%s", note)

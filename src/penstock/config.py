@@ -146,7 +146,7 @@ def convert(raw: dict[str, Any], name: str = "configuration", lines: dict[str, i
         config = msgspec.convert(resolved, Config)
     except msgspec.ValidationError as error:
         raise where.error_of(error) from None
-    _check(config, where)
+    check(config, where)
     return config
 
 
@@ -231,7 +231,9 @@ def _resolve(value: Any, key: str, where: _Where) -> Any:
     return value
 
 
-def _check(config: Config, where: _Where) -> None:
+def check(config: Config, where: _Where | None = None) -> None:
+    """Check what types can't say. Called by every reader; call it again after changing a config. Raises ConfigError."""
+    where = where or _Where("configuration", {})
     for problem in (*_server(config), *_upstreams(config), *_routes(config), *_tenants(config)):
         raise where.error(*problem)
 

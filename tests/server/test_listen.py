@@ -78,6 +78,8 @@ async def test_a_killed_server_leaves_no_false_end() -> None:
 
 async def test_a_taken_port_is_one_clear_line() -> None:
     with penstock("demo", "--port", "0") as first:
-        with pytest.raises(RuntimeError, match=f"penstock: can't listen on 127.0.0.1:{first.port}: Address already in use"):
+        with pytest.raises(
+            RuntimeError, match=f"penstock: can't listen on 127.0.0.1:{first.port}: Address already in use"
+        ):
             with penstock("demo", "--port", str(first.port)):
                 pass

@@ -9,8 +9,9 @@ raises is logged here and told to the client as `upstream_error`, without its wo
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 from contextlib import suppress
 
 from penstock.dialects.base import Request
@@ -49,24 +50,28 @@ class PythonUpstream:
         """One answer, to its end."""
         generation.connected()
         generation.began()
-        answer = None
+        answer: object = None  # what the type says, the user's code may not do
         try:
             answer = self._answer(request)
+            if not isinstance(answer, AsyncIterable):
+                raise TypeError(
+                    f"{self.name}: the function must be an async generator, not return {type(answer).__name__}"
+                )
             async for piece in answer:
                 if generation.over:
                     return
                 generation.emit(Token(piece) if isinstance(piece, str) else piece)
-                if not flowing.is_set():
-                    await flowing.wait()
+                await flowing.wait()
             generation.completed()
         except Exception as error:  # the user's code: whatever it raises ends this stream, and no other
             log.exception("upstream %s: the generator raised %s", self.name, type(error).__name__)
             generation.fail("upstream_error", "the upstream failed")
         finally:
-            close = getattr(answer, "aclose", None)
-            if close is not None:
+            if isinstance(answer, AsyncGenerator):
                 with suppress(Exception):
-                    await close()
+                    await answer.aclose()
+            elif inspect.iscoroutine(answer):
+                answer.close()
 
 
 class PythonCall:

@@ -1,0 +1,53 @@
+"""The control plane and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.client import fetch
+from tests.support.serving import penstock
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with penstock("demo", "--port", "0") as served:
+        yield served.port
+
+
+async def test_models_health_and_readiness(port: int) -> None:
+    models = (await fetch(port, "GET", "/v1/models")).json
+    assert models == {
+        "object": "list",
+        "data": [{"id": "demo", "object": "model", "created": 0, "owned_by": "penstock"}],
+    }
+    assert (await fetch(port, "GET", "/healthz")).json["status"] == "ok"
+    assert (await fetch(port, "GET", "/readyz")).json == {"status": "ready", "live_streams": 0}
+
+
+async def test_the_description_names_every_address(port: int) -> None:
+    paths = (await fetch(port, "GET", "/openapi.json")).json["paths"]
+    assert {path: sorted(methods) for path, methods in paths.items()} == {
+        "/v1/chat/completions": ["post"],
+        "/v1/streams": ["post"],
+        "/v1/streams/{stream_id}": ["get"],
+        "/v1/streams/{stream_id}/cancel": ["post"],
+        "/v1/models": ["get"],
+        "/healthz": ["get"],
+        "/readyz": ["get"],
+    }
+
+
+async def test_the_page_allows_nothing_but_itself(port: int) -> None:
+    page = await fetch(port, "GET", "/")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "<script>" not in page.body.decode()
+    assert (await fetch(port, "GET", "/static/page.js")).headers["content-type"] == "text/javascript; charset=utf-8"
+    again = await fetch(port, "GET", "/", headers={"If-None-Match": page.headers["etag"]})
+    assert (again.status, again.body) == (304, b"")

@@ -1,0 +1,123 @@
+"""Async generators as upstreams."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+
+import pytest
+
+from penstock.dialects import DIALECTS
+from penstock.dialects.base import Request
+from penstock.gateway import Gateway, Route, Target, Tenant
+from penstock.streams.generation import Plan
+from penstock.streams.journal import MemoryJournal
+from penstock.streams.stream import Stream
+from penstock.streams.wheel import Wheel
+from penstock.upstreams.python import Answer, PythonUpstream
+from penstock.wire.events import Done, Error, Event, Finish, Reasoning, Token, ToolCall, Usage
+
+pytestmark = pytest.mark.anyio
+BODY = b'{"model": "m", "messages": [{"role": "user", "content": "hello"}]}'
+TENANT = Tenant("local")
+
+
+async def run(answer: Answer) -> tuple[Gateway, Stream]:
+    wheel = Wheel()
+    there = Gateway(
+        MemoryJournal(wheel), {"m": Route("m", (Target(PythonUpstream("p", answer), "inner"),), Plan())}, wheel
+    )
+    return there, await there.open(DIALECTS["native"].parse_request(BODY), BODY, TENANT)
+
+
+async def ended(stream: Stream) -> list[Event]:
+    async with asyncio.timeout(10):
+        while stream.end is None:
+            await asyncio.sleep(0.001)
+    return list(stream.events())[1:]
+
+
+async def test_text_and_events_and_the_request() -> None:
+    async def answer(request: Request) -> AsyncIterator[str | Event]:
+        yield Reasoning(f"asked for {request.model}: ")
+        yield request.messages[0].text
+        yield ToolCall(0, "c", "look", "{}")
+        yield Usage(1, 2)
+        yield Finish("tool_calls")
+
+    _, stream = await run(answer)
+    assert await ended(stream) == [
+        Reasoning("asked for inner: "),
+        Token("hello"),
+        ToolCall(0, "c", "look", "{}"),
+        Finish("tool_calls"),
+        Usage(1, 2),
+        Done("tool_calls"),
+    ]
+
+
+async def test_nothing_at_all_is_a_complete_answer() -> None:
+    async def answer(request: Request) -> AsyncIterator[str | Event]:
+        return
+        yield ""
+
+    assert (await ended((await run(answer))[1]))[-1] == Done("completed")
+
+
+async def test_cancel_closes_the_generator() -> None:
+    closed = asyncio.Event()
+
+    async def answer(request: Request) -> AsyncIterator[str | Event]:
+        try:
+            while True:
+                yield "on"
+                await asyncio.sleep(0.001)
+        finally:
+            closed.set()
+
+    there, stream = await run(answer)
+    await there.ready(stream)
+    await there.cancel(stream.id, TENANT)
+    await asyncio.wait_for(closed.wait(), 10)
+    assert (await ended(stream))[-1] == Done("cancelled")
+
+
+async def test_what_it_raises_is_logged_and_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    async def answer(request: Request) -> AsyncIterator[str | Event]:
+        yield "one"
+        raise RuntimeError("password=hunter2")
+
+    _, stream = await run(answer)
+    with caplog.at_level(logging.ERROR):
+        events = await ended(stream)
+    assert events[0] == Token("one")
+    assert isinstance(events[-1], Error)
+    assert (events[-1].code, events[-1].outcome) == ("upstream_error", "upstream_error")
+    assert "hunter2" not in repr(events)
+    assert "hunter2" in caplog.text
+
+
+async def test_what_it_yields_after_the_end_is_ignored() -> None:
+    async def answer(request: Request) -> AsyncIterator[str | Event]:
+        yield "one"
+        yield Done("length")
+        yield "two"
+
+    assert await ended((await run(answer))[1]) == [Token("one"), Usage(16, 1, None, None, "estimated"), Done("length")]
+
+
+async def test_what_is_no_event_ends_it_as_a_failure_of_the_upstream() -> None:
+    async def answer(request: Request) -> AsyncIterator[str | Event]:
+        yield "one"
+        yield 42  # type: ignore[misc]
+
+    assert getattr((await ended((await run(answer))[1]))[-1], "code", None) == "upstream_error"
+
+
+async def test_a_function_that_is_no_generator_fails_as_an_upstream() -> None:
+    async def answer(request: Request) -> str:
+        return "no generator"
+
+    _, stream = await run(answer)  # type: ignore[arg-type]
+    assert getattr((await ended(stream))[-1], "code", None) == "upstream_error"
