@@ -28,11 +28,15 @@ class Format(NamedTuple):
 
 
 def frame(epoch: str, offset: int, blocks: list[bytes], seen: int = 0) -> bytes:
-    """Blocks of one entry with their ids, less the first `seen` of them. Several blocks are numbered as parts, from 1."""
+    """Blocks of one entry with their ids, less the first `seen` of them.
+
+    The last block has the entry's own id; those before it are numbered as its parts, from 1.
+    """
     if len(blocks) == 1:
         return b"" if seen else b"id: %b:%d\n%b" % (epoch.encode(), offset, blocks[0])
-    head = f"id: {epoch}:{offset}.".encode()
-    return b"".join(b"%b%d\n%b" % (head, part, block) for part, block in enumerate(blocks, 1) if part > seen)
+    head = f"id: {epoch}:{offset}".encode()
+    parts = [b"%b.%d\n%b" % (head, part, block) for part, block in enumerate(blocks[:-1], 1)]
+    return b"".join([*parts, *(b"%b\n%b" % (head, block) for block in blocks[-1:])][seen:])
 
 
 class View(Protocol):
@@ -78,7 +82,9 @@ class SourceView:
             reader.write(framed)
 
     def read(self, reader: Reader, most: int) -> bytes:
-        data, reader.offset = self._stream.log.read(reader.offset, most)
+        # An entry is one block here: of one that was seen in part, in another dialect, the whole comes.
+        data, reader.offset = self._stream.log.read(reader.offset - (reader.part > 0), most)
+        reader.part = 0
         return data
 
     def last(self, seen: int) -> bytes:

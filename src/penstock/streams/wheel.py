@@ -16,7 +16,7 @@ Due = Callable[[float], float | None]
 
 
 class Wheel:
-    """Calls each entry at its time, at most one `tick` (seconds) late. Starts by itself, rests while empty."""
+    """Calls each entry at its time, at most two ticks (of `tick` seconds) late. Starts by itself, rests while empty."""
 
     def __init__(self, tick: float = 0.05, clock: Callable[[], float] = time.monotonic) -> None:
         self._tick = tick

@@ -4,8 +4,8 @@
     epoch:offset.part     after the block `part` (from 1) of the entry `offset`
 
 Offsets are contiguous from 1 within an epoch; 0 is before the first. One log entry may become several SSE blocks in
-some dialect; the part says which of them was seen last. The last block of an entry carries no part, so that a position
-taken from one dialect's stream is understood by any other's.
+some dialect: then each carries its part, the last one too. An entry that is one block carries none. So a position with a
+part belongs to its dialect; one without is understood by all.
 """
 
 from __future__ import annotations

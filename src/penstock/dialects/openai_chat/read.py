@@ -58,12 +58,6 @@ class _Choice(msgspec.Struct, gc=False):
     finish_reason: str | None = None
 
 
-class _Chunk(msgspec.Struct, gc=False):
-    choices: list[_Choice] | None = None
-    usage: msgspec.Raw = _NOTHING
-    error: msgspec.Raw = _NOTHING
-
-
 class _PromptDetails(msgspec.Struct):
     cached_tokens: int | None = None
 
@@ -91,15 +85,36 @@ class _ChatUsage(msgspec.Struct):
         )
 
 
+class _Chunk(msgspec.Struct, gc=False):
+    choices: list[_Choice] | None = None
+    usage: _ChatUsage | None = None
+    error: msgspec.Raw = _NOTHING
+
+
+class _LooseChunk(msgspec.Struct, gc=False):
+    """A chunk whose usage has a shape of its own: as good as none, it will be estimated."""
+
+    choices: list[_Choice] | None = None
+    error: msgspec.Raw = _NOTHING
+
+
 _decode_chunk = msgspec.json.Decoder(_Chunk).decode
-_decode_usage = msgspec.json.Decoder(_ChatUsage | None).decode
+_decode_loosely = msgspec.json.Decoder(_LooseChunk).decode
 
 
 def _read_chunk(block: bytes) -> _Chunk:
+    data = sse.payload(block)
     try:
-        return _decode_chunk(sse.payload(block))
+        return _decode_chunk(data)
+    except msgspec.ValidationError:
+        pass
     except BROKEN_JSON as error:
         raise ProtocolError(f"the upstream sent data that is not a chat completion chunk: {error}") from None
+    try:
+        loose = _decode_loosely(data)
+    except BROKEN_JSON as error:
+        raise ProtocolError(f"the upstream sent data that is not a chat completion chunk: {error}") from None
+    return _Chunk(loose.choices, None, loose.error)
 
 
 class ChatProbe:
@@ -129,9 +144,10 @@ class ChatProbe:
         if chunk.error is not _NOTHING and bytes(chunk.error) != b"null":
             self.failure = read_told(chunk.error)
             return Kind.FAILED
-        told_usage = chunk.usage is not _NOTHING and self._read_usage(chunk.usage)
+        if chunk.usage is not None:
+            self.usage = chunk.usage.fact()
         if not chunk.choices:
-            if not told_usage:
+            if chunk.usage is None:
                 return Kind.DATA
             self.held = block
             return Kind.HELD
@@ -145,15 +161,6 @@ class ChatProbe:
             if not self.started and choice.delta is not None:
                 self.started = _has_token(choice.delta)
         return Kind.DATA
-
-    def _read_usage(self, raw: msgspec.Raw) -> bool:
-        try:
-            usage = _decode_usage(raw)
-        except BROKEN_JSON:
-            return False  # a usage of another shape is as good as none: it will be estimated
-        if usage is not None:
-            self.usage = usage.fact()
-        return usage is not None
 
 
 def _has_token(delta: _Delta) -> bool:
