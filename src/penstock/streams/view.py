@@ -30,13 +30,15 @@ class Format(NamedTuple):
 def frame(epoch: str, offset: int, blocks: list[bytes], seen: int = 0) -> bytes:
     """Blocks of one entry with their ids, less the first `seen` of them.
 
-    The last block has the entry's own id; those before it are numbered as its parts, from 1.
+    The last block has the entry's own id, those before it are numbered as its parts, from 1: so who has seen but parts of
+    an entry has yet to see its last block, in whatever dialect.
     """
-    if len(blocks) == 1:
-        return b"" if seen else b"id: %b:%d\n%b" % (epoch.encode(), offset, blocks[0])
     head = f"id: {epoch}:{offset}".encode()
-    parts = [b"%b.%d\n%b" % (head, part, block) for part, block in enumerate(blocks[:-1], 1)]
-    return b"".join([*parts, *(b"%b\n%b" % (head, block) for block in blocks[-1:])][seen:])
+    if len(blocks) == 1:
+        return b"%b\n%b" % (head, blocks[0])
+    framed = [b"%b.%d\n%b" % (head, part, block) for part, block in enumerate(blocks[:-1], 1)]
+    framed += [b"%b\n%b" % (head, block) for block in blocks[-1:]]
+    return b"".join(framed[min(seen, len(blocks) - 1) :])
 
 
 class View(Protocol):
