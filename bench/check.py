@@ -75,7 +75,7 @@ class Answer:
 
     __slots__ = (
         "_chunks", "_done", "_epoch", "_head", "_last", "_offset", "_part", "_rest",
-        "expected", "failure", "ids", "over", "sent_ns", "status", "tally", "tokens",
+        "bytes", "expected", "failure", "ids", "over", "sent_ns", "status", "tally", "tokens",
     )  # fmt: skip
 
     def __init__(self, tally: Tally, expected: int | None, *, ids: bool = False) -> None:
@@ -86,6 +86,8 @@ class Answer:
         self.sent_ns = 0
         self.status = 0
         self.tokens = 0
+        self.bytes = 0
+        """Bytes of blocks, without HTTP's framing: what a log keeps of them."""
         self.over = False
         self.failure: str | None = None
         self._chunks: Dechunker | None = None
@@ -110,6 +112,7 @@ class Answer:
             except ValueError:
                 self.fail("broken chunked framing", data)
                 return
+        self.bytes += len(data)
         blocks = (self._rest + data if self._rest else data).split(b"\n\n")
         self._rest = blocks.pop()
         block = b""

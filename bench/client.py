@@ -41,6 +41,7 @@ async def cost(spec: dict[str, Any]) -> dict[str, Any]:
         await asyncio.sleep(max(1.0, min(spec["seconds"], end - TAIL - time.monotonic())))
     memory = proc.memory_bytes(pids)
     tokens = sum(answer.tokens for answer in load.answers)
+    kept = sum(answer.bytes for answer in load.answers) / max(1, len(load.answers)) if spec["ids"] else 0
     live_after = load.live
     await load.finish(end + 15)
     return {
@@ -54,6 +55,7 @@ async def cost(spec: dict[str, Any]) -> dict[str, Any]:
         "memory_idle": idle,
         "memory_live": memory,
         "memory_per_stream": round((memory - idle) / live_after) if live_after and pids else None,
+        "text_kept_per_stream": round(kept),
         "events_per_stream": round(tokens / max(1, len(load.answers)), 1),
     }
 

@@ -81,7 +81,7 @@ def _cost(results: Results) -> list[str]:
                     "x nginx",
                     "added latency p50 / p99, ms",
                     "added TTFT p50 / p99, ms",
-                    "memory per stream",
+                    "memory per stream (beyond the text kept)",
                     "failed streams",
                 ),
                 [_line(row, results, usual, notes) for row in shown],
@@ -120,9 +120,17 @@ def _line(row: dict[str, Any], results: Results, usual: float, notes: list[str])
         f"{row['ratio']:.2f}" if row["ratio"] else DASH,
         pair(row["added_p50_ms"], row["added_p99_ms"]),
         pair(row["added_ttft_p50_ms"], row["added_ttft_p99_ms"]),
-        size(row["memory_per_stream"]),
+        _memory(row),
         failed,
     )
+
+
+def _memory(row: dict[str, Any]) -> str:
+    """Process memory a stream, and what of it is not the text that a log keeps."""
+    whole, kept = row["memory_per_stream"], row.get("text_kept_per_stream") or 0
+    if whole is None or not kept:
+        return size(whole)
+    return f"{size(whole)} ({size(whole - kept)})"
 
 
 def _capacity(results: Results) -> list[str]:

@@ -74,6 +74,7 @@ def _row(cells: list[Cell], direct: dict[int, Cell], base: dict[int, Cell], *, w
         row["added_p50_ms"], row["added_p99_ms"] = added("latency", "p50_ms"), added("latency", "p99_ms")
         row["added_ttft_p50_ms"], row["added_ttft_p99_ms"] = added("ttft", "p50_ms"), added("ttft", "p99_ms")
         row["memory_per_stream"] = middle(lambda cell: cell["memory_per_stream"])
+        row["text_kept_per_stream"] = middle(lambda cell: cell.get("text_kept_per_stream"))
     return row
 
 
