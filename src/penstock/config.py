@@ -128,11 +128,11 @@ def parse(text: str, name: str = "configuration") -> Config:
     """Read and check a configuration. `name` is what messages call it. Raises ConfigError."""
     try:
         raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # also what is no TOMLDecodeError: a number of more digits than Python reads
         message, _, place = str(error).rpartition(" (at ")
         line = re.match(r"line (\d+)", place)
-        where = f"{name}:{line[1]}" if line else name
-        raise ConfigError(f"{where}: {message or error}") from None
+        where = f"{name}:{line[1] if line else text.count(chr(10)) + 1}" if place.startswith(("line", "end")) else name
+        raise ConfigError(_one_line(f"{where}: {message or error}")) from None
     except RecursionError:
         raise ConfigError(f"{name}: nested too deeply") from None
     return convert(raw, name, _lines(text))
@@ -150,6 +150,10 @@ def convert(raw: dict[str, Any], name: str = "configuration", lines: dict[str, i
     return config
 
 
+def _one_line(message: str) -> str:
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
+
+
 class _Where:
     """Where a key stands in the file."""
 
@@ -162,13 +166,13 @@ class _Where:
         place = key
         while place and line is None:
             line = self._lines.get(place)
-            place = re.sub(r"(\.[^.\[]+|\[\d+\]|^[^.\[]+)$", "", place)
-        return ConfigError(f"{self._name}{f':{line}' if line else ''}: {key}: {message}")
+            place = place[: max(place.rfind("."), place.rfind("["), 0)]
+        return ConfigError(_one_line(f"{self._name}{f':{line}' if line else ''}: {key}: {message}"))
 
     def error_of(self, error: msgspec.ValidationError) -> ConfigError:
         message, _, path = str(error).partition(" - at `$")
         key = path.rstrip("`").removeprefix(".")
-        unknown = re.fullmatch(r"Object contains unknown field `(.*)`", message)
+        unknown = re.fullmatch(r"Object contains unknown field `(.*)`", message, re.DOTALL)
         missing = re.fullmatch(r"Object missing required field `(.*)`", message)
         if unknown:
             known = _fields_at(key)
@@ -207,14 +211,23 @@ def _lines(text: str) -> dict[str, int]:
     table = ""
     for number, line in enumerate(text.splitlines(), 1):
         if head := _TABLE.match(line):
-            table = head[2].replace('"', "")
+            *parents, name = head[2].replace('"', "").split(".")
+            table = ""
+            for parent in parents:
+                table = _latest(f"{table}.{parent}".lstrip("."), counts)
+            table = f"{table}.{name}".lstrip(".")
             if head[1] == "[[":
                 counts[table] = counts.get(table, -1) + 1
-                table = f"{table}[{counts[table]}]"
+                table = _latest(table, counts)
             found.setdefault(table, number)
         elif key := _KEY.match(line):
             found.setdefault(f"{table}.{key[1].strip(chr(34))}".lstrip("."), number)
     return found
+
+
+def _latest(table: str, counts: dict[str, int]) -> str:
+    """A table, or the latest of an array of tables: what `[route.timeouts]` after a `[[route]]` belongs to."""
+    return f"{table}[{counts[table]}]" if table in counts else table
 
 
 def _resolve(value: Any, key: str, where: _Where) -> Any:
@@ -245,8 +258,8 @@ def _server(config: Config) -> Problems:
     server = config.server
     if not 0 <= server.port <= 65535:
         yield "server.port", "must be from 0 to 65535"
-    if server.grace < 0:
-        yield "server.grace", "must not be negative"
+    if not 0 <= server.grace < 1e9:
+        yield "server.grace", "must be a number of seconds, and not negative"
     if server.max_body_bytes < 1024:
         yield "server.max_body_bytes", "must be at least 1024"
     for index, origin in enumerate(server.allowed_origins):
@@ -262,6 +275,8 @@ def _upstreams(config: Config) -> Problems:
     names: set[str] = set()
     for index, upstream in enumerate(config.upstream):
         key = f"upstream[{index}]"
+        if not upstream.name:
+            yield f"{key}.name", "must not be empty"
         if upstream.name in names:
             yield f"{key}.name", f"there are two upstreams named {upstream.name!r}"
         names.add(upstream.name)
@@ -283,9 +298,18 @@ def _upstreams(config: Config) -> Problems:
         elif upstream.dialect == "python":
             if upstream.function is None or not re.fullmatch(r"[\w.]+:[\w.]+", upstream.function):
                 yield f"{key}.function" if upstream.function else key, 'function must be "package.module:name"'
-        elif upstream.dialect != "demo":
+            yield from _unused(upstream, key, "base_url", "api_keys")
+        elif upstream.dialect == "demo":
+            yield from _unused(upstream, key, "base_url", "api_keys", "function")
+        else:
             known = ", ".join([*DIALECTS, *PLANNED, "python", "demo"])
             yield f"{key}.dialect", f"there is no dialect {upstream.dialect!r}; there are: {known}"
+
+
+def _unused(upstream: Upstream, key: str, *names: str) -> Problems:
+    for name in names:
+        if getattr(upstream, name):
+            yield f"{key}.{name}", f'an upstream with dialect = "{upstream.dialect}" has no {name}'
 
 
 def _routes(config: Config) -> Problems:
@@ -311,7 +335,7 @@ def _routes(config: Config) -> Problems:
             if not 0 < getattr(route.timeouts, name) < 1e9:
                 yield f"{key}.timeouts.{name}", "must be a positive number of seconds"
         if not 0 <= route.grace < 1e9:
-            yield f"{key}.grace", "must not be negative"
+            yield f"{key}.grace", "must be a number of seconds, and not negative"
         if route.retries is not None and route.retries < 0:
             yield f"{key}.retries", "must not be negative"
 
@@ -327,13 +351,18 @@ def _tenants(config: Config) -> Problems:
         if tenant.name in names:
             yield f"{key}.name", f"there are two tenants named {tenant.name!r}"
         names.add(tenant.name)
+        if tenant.weight < 1:
+            yield f"{key}.weight", "must be at least 1"
+        for name in Limits.__struct_fields__:
+            if tenant.limits is not None and (getattr(tenant.limits, name) or 0) < 0:
+                yield f"{key}.limits.{name}", "must not be negative"
         if not tenant.key_hashes:
             yield key, "key_hashes is missing: keys made at run time are not built yet, so nobody could be this tenant"
         for number, digest in enumerate(tenant.key_hashes):
             if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
                 yield (
                     f"{key}.key_hashes[{number}]",
-                    "must be sha256: and 64 hexadecimal digits (see `penstock key new`)",
+                    "must be sha256: and 64 lower-case hexadecimal digits (see `penstock key new`)",
                 )
             if digest in hashes:
                 yield f"{key}.key_hashes[{number}]", "this key belongs to two tenants"

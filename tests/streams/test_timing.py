@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,7 +43,7 @@ def test_every_long_gap_is_a_stall() -> None:
 @given(st.lists(st.floats(0.001, 1e6), min_size=1, max_size=20).map(sorted))
 def test_as_counted_by_hand(tokens: list[float]) -> None:
     timing = timed(0.0, *tokens)
-    gaps = [b - a for a, b in zip(tokens, tokens[1:], strict=False)]
+    gaps = [b - a for a, b in itertools.pairwise(tokens)]
     assert timing.time_to_first_token == tokens[0]
     assert timing.gaps == len(gaps)
     assert timing.longest_gap == max(gaps, default=0.0)

@@ -1,0 +1,104 @@
+"""A generation on a stage: its upstream is played by the test, its clock turned by hand."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from penstock.dialects.base import Message, Request
+from penstock.streams.generation import Generation, Plan
+from penstock.streams.stream import Stream
+from penstock.wire.events import Error, Event, Outcome, Usage
+from tests.streams.river import EPOCH, NATIVE, Bowl, Time, follow, new_stream
+
+PLAN = Plan()
+REQUEST = Request(dialect="openai-chat", model="m", messages=[Message("user", "hi")])
+
+
+def chunk(**delta: Any) -> bytes:
+    return b"data: %b\n\n" % json.dumps({"choices": [{"index": 0, "delta": delta}]}).encode()
+
+
+ROLE = chunk(role="assistant", content="")
+HELLO = chunk(content="hello")
+STOP = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+USED = b'data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":0}}\n\n'
+FAILED = b'data: {"error":{"message":"out of memory"}}\n\n'
+COMMENT = b": still thinking\n\n"
+
+
+class Call:
+    """One running request at an upstream that is played by the test."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def close(self) -> None:
+        self.heard.append("close")
+
+    def release(self) -> None:
+        self.heard.append("release")
+
+    def pause(self) -> None:
+        self.heard.append("pause")
+
+    def resume(self) -> None:
+        self.heard.append("resume")
+
+
+class Upstream:
+    name = "played"
+
+    def __init__(self, dialect: str) -> None:
+        self.dialect = dialect
+        self.call = Call()
+
+    def start(self, request: Request, model: str, generation: Generation) -> Call:
+        return self.call
+
+
+class Scene:
+    """A stream, its generation and its upstream; the clock stands."""
+
+    def __init__(self, dialect: str = "openai-chat", plan: Plan = PLAN, *, retain: int = 4_000_000) -> None:
+        self.time = Time()
+        self.stream: Stream = new_stream(self.time.wheel, dialect, retain=retain)
+        self.ended: list[Generation] = []
+        self.generation = Generation(self.stream, self.time.wheel, plan, request_bytes=400, on_end=self.ended.append)
+        self.upstream = Upstream(dialect)
+        self.generation.start(self.upstream, REQUEST, "m")
+
+    @property
+    def heard(self) -> list[str]:
+        return self.upstream.call.heard
+
+    def answers(self, *reads: bytes) -> Scene:
+        self.generation.connected()
+        self.generation.began()
+        for read in reads:
+            self.generation.feed(read)
+        return self
+
+    def ends(self, outcome: Outcome, code: str | None = None) -> None:
+        """The stream has ended so, once, and the upstream was let go of, once."""
+        assert self.stream.end is not None
+        last = self.stream.end.last
+        assert last.outcome == outcome
+        assert (last.code if isinstance(last, Error) else None) == code
+        assert self.generation.over
+        assert self.generation.ready.done()
+        assert self.ended == [self.generation]
+        assert self.heard.count("close") + self.heard.count("release") == 1
+        bowl = Bowl()
+        follow(self.stream, bowl, NATIVE, f"{EPOCH}:{self.stream.log.first}")
+        assert bowl.ended
+        assert [name for name in bowl.names if name in ("done", "error")] == [bowl.names[-1]]
+
+    @property
+    def events(self) -> list[Event]:
+        return list(self.stream.events())
+
+    @property
+    def usage(self) -> Usage | None:
+        assert self.stream.end is not None
+        return self.stream.end.usage
