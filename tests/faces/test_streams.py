@@ -61,7 +61,7 @@ async def test_a_native_stream_tells_typed_events(place: Place) -> None:
             "usage",
             {"input_tokens": 3, "output_tokens": 0, "cached_tokens": None, "reasoning_tokens": None, "source": "final"},
         ),
-        ("6", "done", {"outcome": "completed"}),
+        ("6.2", "done", {"outcome": "completed"}),
     ]
 
 
@@ -71,7 +71,7 @@ async def test_usage_is_shown_only_to_clients_that_asked(place: Place) -> None:
         place.port, "POST", CHAT, chat({"text": "a b"}, "asked", stream_options={"include_usage": True})
     )
     assert '"prompt_tokens"' not in quiet.body.decode()
-    assert [block.id.split(":")[1] for block in asked.blocks[-2:]] == ["5.1", "5"]
+    assert [block.id.split(":")[1] for block in asked.blocks[-2:]] == ["5.1", "5.2"]
     assert asked.blocks[-2].json["usage"] == (await told(place.sim, lambda truth: truth.answer("asked"))).usage
     assert asked.blocks[-2].json["choices"] == []
 
@@ -202,7 +202,7 @@ async def test_the_bytes_are_those_of_the_direct_write(place: Place) -> None:
         'id: EPOCH:4\nevent: finish\ndata: {"reason":"completed"}\n\n'
         'id: EPOCH:5.1\nevent: usage\ndata: {"input_tokens":2,"output_tokens":2,"cached_tokens":null,"reasoning_tokens":null,'
         '"source":"final"}\n\n'
-        'id: EPOCH:5\nevent: done\ndata: {"outcome":"completed"}\n\n'
+        'id: EPOCH:5.2\nevent: done\ndata: {"outcome":"completed"}\n\n'
     )
     named = {
         name: got.headers[name] for name in ("content-type", "cache-control", "x-accel-buffering", "transfer-encoding")

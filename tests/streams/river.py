@@ -130,7 +130,7 @@ def rendered(
 ) -> list[tuple[str, bytes]]:
     """What a client of `format` should see of a whole log: each block with its id, by the rules of the design alone.
 
-    The last block of an entry has the entry's own id; those before it are its parts.
+    Several blocks of one entry are its parts, numbered from 1; an only block has the entry's own id.
     """
     per_entry: list[list[bytes]] = []
     if format.dialect == dialect:
@@ -146,7 +146,7 @@ def rendered(
     told = []
     for offset, blocks in enumerate(per_entry, 1):
         for part, block in enumerate(blocks, 1):
-            told.append((f"{EPOCH}:{offset}" if part == len(blocks) else f"{EPOCH}:{offset}.{part}", block))
+            told.append((f"{EPOCH}:{offset}" if len(blocks) == 1 else f"{EPOCH}:{offset}.{part}", block))
     return told
 
 
@@ -154,7 +154,7 @@ def on_the_wire(told: Iterable[tuple[str, bytes]]) -> bytes:
     return b"".join(b"id: %b\n%b" % (id.encode(), block) for id, block in told)
 
 
-def order(id: str) -> tuple[int, float]:
-    """Where an id stands: a part comes before the whole."""
+def order(id: str) -> tuple[int, int]:
+    """Where an id stands: parts come in order."""
     position: Position = parse_position(id)
-    return position.offset, position.part or math.inf
+    return position.offset, position.part

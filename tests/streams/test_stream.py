@@ -199,7 +199,6 @@ async def test_a_producer_that_waited_goes_on_when_the_last_reader_has_gone(time
     assert producer.heard == ["pause", "resume", "deserted"]
 
 
-@pytest.mark.xfail(reason="only a reader that drains, or the last that leaves, lets the producer go on")
 async def test_a_producer_that_waited_goes_on_when_a_new_reader_is_level(time: Time) -> None:
     stream, stuck, fresh = new_stream(time.wheel, retain=1000), Bowl(300), Bowl()
     stream.producer = producer = Producer()
@@ -211,7 +210,6 @@ async def test_a_producer_that_waited_goes_on_when_a_new_reader_is_level(time: T
     assert producer.heard == ["pause", "resume"]
 
 
-@pytest.mark.xfail(reason="only a reader that drains, or the last that leaves, lets the producer go on")
 async def test_a_producer_that_waited_goes_on_when_the_slowest_has_gone(time: Time) -> None:
     """The one that was in the way is let go of after a while; the other is level and waits for more."""
     stream, stuck, fresh = new_stream(time.wheel, retain=1000), Bowl(300), Bowl()

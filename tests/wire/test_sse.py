@@ -177,7 +177,17 @@ blocks_of = st.lists(
     st.one_of(
         plain_text.map(lambda text: sse.encode(text)),
         plain_text.map(lambda text: sse.encode(text, "token")),
-        st.sampled_from([b": ping\n\n", b"\n", b"id: 1\n\n", b"event: x\n", b"data: a\r\n\r\n", b"data: \xff\n\n"]),
+        st.sampled_from(
+            [
+                b": ping\n\n",
+                b"\n",
+                b"id: 1\n\n",
+                b"event: x\n",
+                b"data: a\r\n\r\n",
+                b"data: a\rdata: b\n\n",
+                b"data: \xff\n\n",
+            ]
+        ),
     ),
     max_size=6,
 )
@@ -194,7 +204,9 @@ def test_the_fast_path_reads_as_the_slow_one(reads: list[bytes]) -> None:
 @pytest.mark.parametrize(
     "before", [b"", b"data: 0\n\n", b"data: 0\r\n\r", b"data: 0\r\r", b"event: x\n", b"event\n", b"data: 0\n", b"da"]
 )
-@pytest.mark.parametrize("read", [b"data: 1\n\n", b"\ndata: 1\n\n", b"data: 1\n\ndata: 2\n\n", b"data: \xff\n\n"])
+@pytest.mark.parametrize(
+    "read", [b"data: 1\n\n", b"\ndata: 1\n\n", b"data: 1\n\ndata: 2\n\n", b"data: \xff\n\n", b"data: 1\rdata: 2\n\n"]
+)
 def test_the_fast_path_knows_what_came_before(before: bytes, read: bytes) -> None:
     assert unnamed_message(split([before, read])) == canonical(reference(before + read))
 

@@ -87,6 +87,10 @@ _STATUS: dict[str, tuple[int, Outcome]] = {
 """What each failure is called before the first byte (HTTP status) and after it (outcome)."""
 
 
+def _nowhere(_block: bytes) -> None:
+    """Where the blocks go that come after the end."""
+
+
 class Generation:
     """See the module. Implements the stream's `Producer`."""
 
@@ -136,7 +140,7 @@ class Generation:
         self._probe = DIALECTS[stream.dialect].probe()
         self._split = sse.Splitter().feed
         self._call: Call | None = None
-        self._append = self._append_first
+        self._append: Callable[[bytes], None] = self._append_first
         self._now = wheel.now
         self._paused = False
         self._ignored = 0
@@ -184,6 +188,8 @@ class Generation:
         except ProtocolError as error:
             self.fail("upstream_protocol_error", str(error))
             return
+        if stream.end is not None:
+            return  # it grew larger than an answer may be
         if stream.produced != before:
             self._touched = now
             if probe.started:
@@ -260,9 +266,11 @@ class Generation:
         self._finish(Done("cancelled", kept), None)
 
     def deserted(self) -> None:
-        if not self.over and self._plan.on_abandon == "cancel" and self._abandon_at is None:
+        if not self.over and self._plan.on_abandon == "cancel":
+            waiting = self._abandon_at is not None
             self._abandon_at = self._now() + self._plan.grace
-            self._wheel.at(self._abandon_at, self._abandon)
+            if not waiting:
+                self._wheel.at(self._abandon_at, self._abandon)
 
     def pause(self) -> None:
         if self._call is not None and not self._paused:
@@ -309,6 +317,7 @@ class Generation:
     def _finish(self, last: Done | Error, refusal: UpstreamFailed | None) -> None:
         """The one place where an answer ends."""
         self.over = True
+        self._append = _nowhere  # the rest of a read may still be under way
         call, self._call = self._call, None
         if call is not None:
             call.close()
@@ -362,6 +371,7 @@ class Generation:
         limits = self._plan.timeouts
         when = min(self.timing.asked + limits.total, self._touched + KEEPALIVE_SECONDS)
         if not self._probe.started:
-            return min(when, self.timing.asked + limits.first_token)
+            # Look often enough not to be late for the silence that begins with the first token.
+            return min(when, self.timing.asked + limits.first_token, now + limits.silence)
         # While paused, look again a little later.
         return min(when, now + limits.silence if self._paused else self._last_byte + limits.silence)

@@ -7,7 +7,7 @@ away gets any stretch of it by one copy. The oldest entries can be forgotten; no
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 
 
 class Log:
@@ -63,15 +63,20 @@ class Log:
         """How many bytes a reader at `offset` has before it."""
         return self.total - self._end_of(min(max(offset, self.first), self.last))
 
-    def forget(self, size: int, keep_after: int) -> None:
-        """Forget the oldest entries until at most `size` bytes are kept, but none after offset `keep_after`."""
+    def first_after(self, size: int, keep_after: int) -> int:
+        """What `first` would be if the oldest entries were forgotten until at most `size` bytes are kept.
+
+        None after offset `keep_after` is given up for it.
+        """
         surplus = len(self.data) - size
         if surplus <= 0:
-            return
-        count = bisect_right(self._ends, self._base + surplus)
-        if count < len(self._ends) and (count == 0 or self._ends[count - 1] < self._base + surplus):
-            count += 1
-        count = min(count, max(keep_after - self.first, 0))
+            return self.first
+        count = bisect_left(self._ends, self._base + surplus) + 1
+        return self.first + min(count, len(self._ends), max(keep_after - self.first, 0))
+
+    def forget(self, size: int, keep_after: int) -> None:
+        """Forget the oldest entries, as `first_after` says."""
+        count = self.first_after(size, keep_after) - self.first
         if count:
             cut = self._ends[count - 1] - self._base
             del self.data[:cut]

@@ -83,6 +83,7 @@ class Reader:
             else:
                 self.is_level = True
                 self.view.rise(self)
+                stream.relieve()
 
     def finish(self) -> None:
         """Everything before the terminal entry was written: write that, and end."""

@@ -175,9 +175,10 @@ class Stream:
             reader.is_level = False
             reader.view.fall(reader)
         reader.cursor = None
-        if not self.readers and self.end is None and self.producer is not None:
+        if self.end is None and self.producer is not None:
             self.relieve()
-            self.producer.deserted()
+            if not self.readers:
+                self.producer.deserted()
 
     def comment(self, text: bytes) -> None:
         """Write a comment to every level reader: it is no event and has no offset."""
@@ -243,7 +244,11 @@ class Stream:
         foremost = self.log.last
         if self.readers and not any(reader.is_level for reader in self.readers):
             foremost = max(reader.offset - (reader.part > 0) for reader in self.readers)
-        self.log.forget(self.retain, foremost)
+        first = self.log.first_after(self.retain, foremost)
+        if first > self.log.first:
+            for view in self._views:
+                view.forget(first)
+            self.log.forget(self.retain, foremost)
         if self.log.size > self._roof and not self._paused and self.end is None and self.producer is not None:
             self._paused = True
             self.producer.pause()

@@ -28,17 +28,23 @@ class Format(NamedTuple):
 
 
 def frame(epoch: str, offset: int, blocks: list[bytes], seen: int = 0) -> bytes:
-    """Blocks of one entry with their ids, less the first `seen` of them.
+    """Blocks of one entry with their ids, less the first `seen` of them. Several blocks are its parts, from 1.
 
-    The last block has the entry's own id, those before it are numbered as its parts, from 1: so who has seen but parts of
-    an entry has yet to see its last block, in whatever dialect.
+    An only block has no part. Whoever has seen a part of such an entry saw it in another dialect, where it was several:
+    the block is sent whole, for a word twice is better than a word lost.
     """
     head = f"id: {epoch}:{offset}".encode()
     if len(blocks) == 1:
         return b"%b\n%b" % (head, blocks[0])
-    framed = [b"%b.%d\n%b" % (head, part, block) for part, block in enumerate(blocks[:-1], 1)]
-    framed += [b"%b\n%b" % (head, block) for block in blocks[-1:]]
-    return b"".join(framed[min(seen, len(blocks) - 1) :])
+    return b"".join(b"%b.%d\n%b" % (head, part, block) for part, block in enumerate(blocks, 1) if part > seen)
+
+
+def frame_last(epoch: str, offset: int, blocks: list[bytes], seen: int) -> bytes:
+    """The same for the terminal entry: the usage, where it is shown, and then the end.
+
+    A second part was the end in any dialect. So who has seen it has seen all, also where the end is the only block.
+    """
+    return b"" if len(blocks) == 1 and seen > 1 else frame(epoch, offset, blocks, seen)
 
 
 class View(Protocol):
@@ -57,6 +63,10 @@ class View(Protocol):
 
     def last(self, seen: int) -> bytes:
         """The rendering of the terminal entry, less the first `seen` blocks."""
+        ...
+
+    def forget(self, first: int) -> None:
+        """The log is about to forget every entry up to offset `first`."""
         ...
 
     def rise(self, reader: Reader) -> None:
@@ -92,7 +102,7 @@ class SourceView:
     def last(self, seen: int) -> bytes:
         if self._last is None:
             self._last = self._render_last()
-        return frame(self._stream.epoch, self._stream.end_offset, self._last, seen)
+        return frame_last(self._stream.epoch, self._stream.end_offset, self._last, seen)
 
     def _render_last(self) -> list[bytes]:
         stream = self._stream
@@ -105,6 +115,9 @@ class SourceView:
             return [*blocks, held, *encoder.end(None, last)]
         return [*blocks, *encoder.end(usage, last)]
 
+    def forget(self, first: int) -> None:
+        pass
+
     def rise(self, reader: Reader) -> None:
         # A new list, for a push may be walking the old one.
         self.level = [*self.level, reader]
@@ -116,27 +129,38 @@ class SourceView:
 class Cursor:
     """A decoder and an encoder, at one offset of a log."""
 
-    __slots__ = ("decoder", "encoder", "offset")
+    __slots__ = ("_opened", "decoder", "encoder", "offset")
 
     def __init__(self, stream: Stream, format: Format) -> None:
         self.offset = 0
+        self._opened = False
         self.decoder: Decoder = DIALECTS[stream.dialect].decoder(stream.about)
         self.encoder: Encoder = DIALECTS[format.dialect].encoder(stream.about, include_usage=format.include_usage)
 
     def render(self, block: bytes) -> list[bytes]:
         """The next entry's block, in the target dialect."""
         self.offset += 1
-        return self.encoder.encode(self.decoder.decode(block))
+        events = self.decoder.decode(block)
+        if self._opened:
+            events = [event for event in events if not isinstance(event, Start)]
+        return self.encoder.encode(events)
+
+    def open_at(self, offset: int, start: Start) -> None:
+        """Go on after `offset`, as if the answer's beginning had been rendered."""
+        self.encoder.encode([start])
+        self.offset = offset
+        self._opened = True
 
 
 class TranslatedView:
     """The log, rendered in another dialect."""
 
-    __slots__ = ("_cursor", "_last", "_stream", "format", "level")
+    __slots__ = ("_base", "_cursor", "_last", "_stream", "format", "level")
 
     def __init__(self, stream: Stream, format: Format) -> None:
         self._stream = stream
         self._last: list[bytes] | None = None
+        self._base: Cursor | None = None  # where the log begins, once it has forgotten its beginning
         self._cursor: Cursor | None = None  # at the log's end, while there are level readers
         self.format = format
         self.level: list[Reader] = []
@@ -171,7 +195,7 @@ class TranslatedView:
     def last(self, seen: int) -> bytes:
         if self._last is None:
             self._last = self._render_last()
-        return frame(self._stream.epoch, self._stream.end_offset, self._last, seen)
+        return frame_last(self._stream.epoch, self._stream.end_offset, self._last, seen)
 
     def _render_last(self) -> list[bytes]:
         stream = self._stream
@@ -180,6 +204,9 @@ class TranslatedView:
         encoder = (self._cursor or self._replayed(stream.log.last)).encoder
         blocks = encoder.encode([Start(stream.id, stream.about.model)]) if stream.end_offset == 1 else []
         return [*blocks, *encoder.end(usage, last)]
+
+    def forget(self, first: int) -> None:
+        self._base = self._replayed(first)
 
     def rise(self, reader: Reader) -> None:
         if self._cursor is None:
@@ -199,11 +226,17 @@ class TranslatedView:
         return self._replayed(reader.offset - 1 if reader.part else reader.offset)
 
     def _replayed(self, offset: int) -> Cursor:
-        # Encoders carry state from the first entry on. When the oldest are forgotten, start with what is there.
-        cursor = Cursor(self._stream, self.format)
-        cursor.offset = self._stream.log.first
+        """A cursor that has rendered everything up to `offset`, as every other cursor has."""
+        stream, log = self._stream, self._stream.log
+        if self._base is not None:
+            cursor = copy.deepcopy(self._base)
+        else:
+            cursor = Cursor(stream, self.format)
+            if log.first:
+                # The first reader of this dialect comes when the beginning is forgotten: the answer was opened long ago.
+                cursor.open_at(log.first, Start(stream.id, stream.about.model))
         while cursor.offset < offset:
-            cursor.render(_without_id(self._stream.log.entry(cursor.offset + 1)))
+            cursor.render(_without_id(log.entry(cursor.offset + 1)))
         return cursor
 
 
