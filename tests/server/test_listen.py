@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 
 import pytest
 
+from penstock.server.listen import bind
 from penstock.sim.process import running
 from penstock.sim.truth import wait_for
 from tests.support.client import Client, chat, fetch, native, told
@@ -83,3 +85,15 @@ async def test_a_taken_port_is_one_clear_line() -> None:
         ):
             with penstock("demo", "--port", str(first.port)):
                 pass
+
+
+def test_fault_client_half_open_connections_inherit_how_soon_a_dead_peer_is_noticed() -> None:
+    """The kernel gives up unacknowledged bytes after 15 s, and there is a keepalive to acknowledge every 15 s."""
+    with bind("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        listener.setblocking(True)
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 15_000
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == 16 * 1024
+            assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
