@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,17 @@ def test_descriptors_are_raised_to_what_is_allowed() -> None:
 def test_unknown_names_of_the_package_are_errors() -> None:
     with pytest.raises(AttributeError):
         penstock.nothing  # noqa: B018
+
+
+def test_a_function_may_be_given_as_an_object() -> None:
+    async def answer(request: penstock.Request) -> AsyncIterator[str]:
+        yield "x"
+
+    route = {"model": "own", "targets": [{"upstream": "own"}]}
+    assert penstock.asgi({"upstream": [{"name": "own", "dialect": "python", "function": answer}], "route": [route]})
+    with pytest.raises(ConfigError, match="must be an async generator"):
+        penstock.asgi({"upstream": [{"name": "own", "dialect": "python", "function": no_generator}], "route": [route]})
+
+
+async def no_generator(request: penstock.Request) -> str:
+    return "x"

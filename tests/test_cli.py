@@ -30,7 +30,7 @@ def test_check_says_good_and_what_is_not_acted_on(tmp_path: Path) -> None:
     done = run("check", "--config", str(path))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[0].startswith("note: route.retries")
-    assert done.stdout.splitlines()[-1] == f"{path}: good (1 upstreams, 1 routes, 0 tenants)"
+    assert done.stdout.splitlines()[-1] == f"{path}: good (1 upstream, 1 route, 0 tenants)"
 
 
 @pytest.mark.parametrize("command", ["check", "serve"])

@@ -32,8 +32,9 @@ from penstock.upstreams.python import PythonUpstream
 class Penstock:
     """The whole of it, as an ASGI application. Nothing runs, listens or connects before the first request."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, functions: Mapping[str, Any] | None = None) -> None:
         self.config = config
+        self._functions = functions or {}
         self.wheel = Wheel()
         self.capacity = Capacity(raise_descriptor_limit())
         self._pools: list[Pool] = []
@@ -73,7 +74,8 @@ class Penstock:
                 return PythonUpstream(upstream.name, demo.answer)
             case "python":
                 assert upstream.function is not None
-                return PythonUpstream(upstream.name, _function(upstream.name, upstream.function))
+                found = self._functions.get(upstream.name) or _imported(upstream.name, upstream.function)
+                return PythonUpstream(upstream.name, _generator(upstream.name, upstream.function, found))
             case dialect:
                 assert upstream.base_url is not None
                 endpoint = parse_endpoint(upstream.base_url)
@@ -89,13 +91,32 @@ class Penstock:
 def asgi(config: Config | Mapping[str, Any] | str | Path) -> Penstock:
     """Penstock as an ASGI application, to serve or to mount: `app.mount("/ai", penstock.asgi("penstock.toml"))`.
 
-    `config` is a file's path, or a dictionary of the same shape. Raises ConfigError.
+    `config` is a file's path, or a dictionary of the same shape, in which an upstream's `function` may be the function
+    itself. Raises ConfigError.
     """
+    functions: dict[str, Any] = {}
     if isinstance(config, str | Path):
         config = configuration.load(config)
     elif not isinstance(config, Config):
-        config = configuration.convert(dict(config))
-    return Penstock(config)
+        config = configuration.convert(_named(dict(config), functions))
+    return Penstock(config, functions)
+
+
+def _named(raw: dict[str, Any], functions: dict[str, Any]) -> dict[str, Any]:
+    """`raw` with a name in the place of each function object; the objects go to `functions`, by upstream."""
+    upstreams = raw.get("upstream")
+    if not isinstance(upstreams, list):
+        return raw
+    named = []
+    for upstream in upstreams:
+        if isinstance(upstream, dict) and callable(function := upstream.get("function")):
+            functions[str(upstream.get("name"))] = function
+            upstream = {
+                **upstream,
+                "function": f"{function.__module__}:{getattr(function, '__qualname__', 'function')}",
+            }
+        named.append(upstream)
+    return {**raw, "upstream": named}
 
 
 def raise_descriptor_limit() -> int:
@@ -108,7 +129,7 @@ def raise_descriptor_limit() -> int:
     return hard
 
 
-def _function(name: str, path: str) -> Any:
+def _imported(name: str, path: str) -> Any:
     module, _, attribute = path.partition(":")
     try:
         found: Any = importlib.import_module(module)
@@ -116,6 +137,10 @@ def _function(name: str, path: str) -> Any:
             found = getattr(found, part)
     except Exception as error:  # noqa: BLE001  # importing runs the user's code: it may raise anything
         raise ConfigError(f"upstream {name}: function {path!r} can't be imported: {error}") from None
+    return found
+
+
+def _generator(name: str, path: str, found: Any) -> Any:
     if not callable(found):
         raise ConfigError(f"upstream {name}: {path!r} is not a function")
     if inspect.iscoroutinefunction(found):

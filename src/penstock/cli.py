@@ -69,9 +69,9 @@ def check(path: Path) -> None:
     Penstock(config)
     for note in config.notes:
         click.echo(f"note: {note}")
-    click.echo(
-        f"{path}: good ({len(config.upstream)} upstreams, {len(config.route)} routes, {len(config.tenant)} tenants)"
-    )
+    counts = (("upstream", config.upstream), ("route", config.route), ("tenant", config.tenant))
+    told = ", ".join(f"{len(found)} {name}{'' if len(found) == 1 else 's'}" for name, found in counts)
+    click.echo(f"{path}: good ({told})")
 
 
 main.add_command(sim, "sim")
@@ -123,7 +123,8 @@ def _listen(config: Config, host: str | None, port: int | None) -> None:
     if port is not None:
         config.server.port = port
     check_config(config)
-    logging.basicConfig(level=logging.INFO, format="%(levelname).1s %(name)s: %(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
     for note in config.notes:
         logging.getLogger("penstock").warning("%s", note)
     try:

@@ -296,7 +296,7 @@ def _upstreams(config: Config) -> Problems:
                 if not api_key or not api_key.isascii() or not api_key.isprintable() or " " in api_key:
                     yield f"{key}.api_keys[{number}]", "a key is printable ASCII without spaces"
         elif upstream.dialect == "python":
-            if upstream.function is None or not re.fullmatch(r"[\w.]+:[\w.]+", upstream.function):
+            if upstream.function is None or not re.fullmatch(r"[\w.]+:[\w.<>]+", upstream.function):
                 yield f"{key}.function" if upstream.function else key, 'function must be "package.module:name"'
             yield from _unused(upstream, key, "base_url", "api_keys")
         elif upstream.dialect == "demo":

@@ -107,12 +107,14 @@ async def test_what_it_yields_after_the_end_is_ignored() -> None:
     assert await ended((await run(answer))[1]) == [Token("one"), Usage(16, 1, None, None, "estimated"), Done("length")]
 
 
-async def test_what_is_no_event_ends_it_as_a_failure_of_the_upstream() -> None:
+async def test_what_is_no_event_ends_it_as_a_failure_of_the_upstream(caplog: pytest.LogCaptureFixture) -> None:
     async def answer(request: Request) -> AsyncIterator[str | Event]:
         yield "one"
         yield 42  # type: ignore[misc]
 
-    assert getattr((await ended((await run(answer))[1]))[-1], "code", None) == "upstream_error"
+    with caplog.at_level(logging.ERROR):
+        assert getattr((await ended((await run(answer))[1]))[-1], "code", None) == "upstream_error"
+    assert "yielded int, not str or an event" in caplog.text
 
 
 async def test_a_function_that_is_no_generator_fails_as_an_upstream() -> None:

@@ -14,14 +14,16 @@ import msgspec
 
 from penstock.dialects import DIALECTS
 from penstock.dialects.base import Dialect, decode_json
-from penstock.exceptions import PenstockError, Refused
+from penstock.exceptions import PenstockError, Refused, UpstreamFailed
 from penstock.faces.access import Access
 from penstock.faces.asgi import ClientGone, Headers, Receive, Scope, Send, header, query, read_body, respond
 from penstock.faces.sinks import AsgiSink, DirectSink, WholeSink
 from penstock.gateway import Gateway
+from penstock.streams.generation import STATUS
 from penstock.streams.reader import STUCK_AFTER
 from penstock.streams.stream import Stream
 from penstock.streams.view import Format
+from penstock.wire.events import Error
 from penstock.wire.position import Position
 
 SSE_HEADERS: Headers = (
@@ -144,6 +146,9 @@ class StreamFaces:
             sink.stop()
         if sink.is_gone:
             raise ClientGone
+        if stream.end is not None and isinstance(last := stream.end.last, Error):
+            status = STATUS.get(last.code, (502, ""))[0]
+            raise UpstreamFailed(status, last.code, last.message, retryable=last.retryable)
         try:
             body = dialect.collect(stream.about, stream.events())
         except Refused:

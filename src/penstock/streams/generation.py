@@ -73,7 +73,7 @@ class Upstream(Protocol):
         ...
 
 
-_STATUS: dict[str, tuple[int, Outcome]] = {
+STATUS: dict[str, tuple[int, Outcome]] = {
     "upstream_error": (502, "upstream_error"),
     "upstream_unreachable": (502, "upstream_error"),
     "upstream_protocol_error": (502, "upstream_error"),
@@ -157,6 +157,11 @@ class Generation:
         self._wheel.at(self._watch_next(self.timing.asked), self._watch)
         if self.over:
             self._call.close()
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """The route's deadlines."""
+        return self._plan.timeouts
 
     # -- the upstream's side ---------------------------------------------------------------------------------------
 
@@ -244,14 +249,14 @@ class Generation:
         """The upstream refused: there will be no answer from it."""
         if self.over:
             return
-        outcome = _STATUS.get(failure.code, (0, "upstream_error"))[1]
+        outcome = STATUS.get(failure.code, (0, "upstream_error"))[1]
         self._finish(Error(failure.code, failure.message, failure.retryable, outcome), failure)
 
     def fail(self, code: str, message: str, *, retryable: bool = True) -> None:
         """Trouble, by its word in the table above."""
         if self.over:
             return
-        status, outcome = _STATUS[code]
+        status, outcome = STATUS[code]
         refusal = UpstreamFailed(status, code, message, retryable=retryable)
         self._finish(Error(code, message, retryable, outcome), refusal)
 
@@ -311,7 +316,7 @@ class Generation:
         self._finish(last, None)
 
     def _break(self, error: Error) -> None:
-        status = _STATUS.get(error.code, (502, ""))[0]
+        status = STATUS.get(error.code, (502, ""))[0]
         self._finish(error, UpstreamFailed(status, error.code, error.message, retryable=error.retryable))
 
     def _finish(self, last: Done | Error, refusal: UpstreamFailed | None) -> None:

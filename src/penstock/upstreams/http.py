@@ -20,13 +20,10 @@ from penstock.version import __version__
 class HttpUpstream:
     """A model endpoint that speaks one of the dialects over HTTP. Keys of `api_keys` are used in turn."""
 
-    def __init__(
-        self, name: str, dialect: str, pool: Pool, api_keys: Sequence[str], connect_timeout: float = 5.0
-    ) -> None:
+    def __init__(self, name: str, dialect: str, pool: Pool, api_keys: Sequence[str]) -> None:
         self.name = name
         self.dialect = dialect
         self.pool = pool
-        self.connect_timeout = connect_timeout
         self._keys = itertools.cycle(api_keys or [""])
         endpoint, proxy = pool.endpoint, pool.proxy
         target = endpoint.path + DIALECTS[dialect].path
@@ -193,7 +190,7 @@ class HttpCall:
 
     async def _connect_and_send(self) -> None:
         try:
-            connection = await self._upstream.pool.connect(self._upstream.connect_timeout)
+            connection = await self._upstream.pool.connect(self._generation.timeouts.connect)
         except Unreachable as error:
             self._task = None
             self._generation.fail("upstream_unreachable", str(error))

@@ -60,7 +60,12 @@ class PythonUpstream:
             async for piece in answer:
                 if generation.over:
                     return
-                generation.emit(Token(piece) if isinstance(piece, str) else piece)
+                if isinstance(piece, str):
+                    generation.emit(Token(piece))
+                elif isinstance(piece, Event):
+                    generation.emit(piece)
+                else:
+                    raise TypeError(f"{self.name}: the function yielded {type(piece).__name__}, not str or an event")
                 await flowing.wait()
             generation.completed()
         except Exception as error:  # the user's code: whatever it raises ends this stream, and no other
