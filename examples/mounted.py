@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 from fastapi import FastAPI
 
 import penstock
-from penstock.dialects.base import Request
+from penstock import Request
 
 
 async def echo(request: Request) -> AsyncIterator[str]:

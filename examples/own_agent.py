@@ -19,8 +19,7 @@ import re
 import sys
 from collections.abc import AsyncIterator, Iterator
 
-from penstock.dialects.base import Request
-from penstock.wire.events import Event, Reasoning
+from penstock import Event, Reasoning, Request
 
 log = logging.getLogger("own_agent")
 
