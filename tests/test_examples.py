@@ -50,7 +50,7 @@ async def test_the_agents_text_and_events_are_a_stream(agent: Served) -> None:
     assert told[2][1] == {"text": "Looking up river. "}
     assert told[3][1]["source"] == "estimated", "an agent that says nothing of its usage gets an estimate"
     assert told[4][1] == {"outcome": "completed"}
-    await logged(agent, "I own_agent: closed: A river?")
+    await logged(agent, "INFO own_agent: closed: A river?")
 
 
 async def test_after_a_lost_connection_the_rest_comes_once(agent: Served) -> None:
@@ -80,7 +80,7 @@ async def test_cancel_closes_the_generator(agent: Served) -> None:
         assert said.json == {"stream": first.stream_id, "outcome": "cancelled"}
         got = await client.read()
     assert got.blocks[-1].json["outcome"] == "cancelled"
-    await logged(agent, f"I own_agent: closed: {question}")
+    await logged(agent, f"INFO own_agent: closed: {question}")
     later = await fetch(agent.port, "GET", f"/v1/streams/{first.stream_id}")
     kept = [block for block in later.blocks if block.event not in ("usage", "done")]
     assert [block.id for block in kept] == [block.id for block in got.blocks[:seen]], "what is kept is what was seen"
@@ -91,7 +91,7 @@ async def test_an_agent_that_nobody_reads_is_closed_after_the_grace(agent: Serve
     async with Client(agent.port) as client:
         await client.send("POST", "/v1/streams", ask("glossary", question))
         first = await client.read(until="event: token")
-    await logged(agent, f"I own_agent: closed: {question}")
+    await logged(agent, f"INFO own_agent: closed: {question}")
     got = await fetch(agent.port, "GET", f"/v1/streams/{first.stream_id}")
     assert got.blocks[-1].json["outcome"] == "abandoned"
 
