@@ -35,7 +35,7 @@ def agent() -> Iterator[Served]:
 async def logged(served: Served, line: str) -> None:
     """Wait until the agent has written `line`."""
     async with asyncio.timeout(PATIENCE):
-        while line not in served.log.splitlines():
+        while not any(written.endswith(line) for written in served.log.splitlines()):
             await asyncio.sleep(0.02)
 
 
