@@ -96,6 +96,22 @@ async def test_a_position_of_one_dialect_loses_nothing_in_another(time: Time, di
             assert all(int(other.split(":")[1].split(".")[0]) >= order(id)[0] for other in bowl.ids)
 
 
+@pytest.mark.parametrize("dialect", ["native", "openai-chat"])
+@pytest.mark.parametrize("taken", FORMATS)
+@pytest.mark.parametrize("resumed", FORMATS)
+async def test_who_has_seen_the_end_has_seen_all_in_any_dialect(
+    time: Time, dialect: str, taken: Format, resumed: Format
+) -> None:
+    stream = new_stream(time.wheel, dialect)
+    entries = entries_of(dialect, EVENTS)
+    for entry in entries:
+        stream.append(entry)
+    stream.finish(1.0, USAGE, None, LASTS[0])
+    *before, (end, _) = rendered(dialect, entries, taken, USAGE, LASTS[0])
+    assert stream.all_seen(stream.position(end), resumed)
+    assert not any(stream.all_seen(stream.position(id), resumed) for id, _ in before)
+
+
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("dialect", ["native", "openai-chat"])
 @pytest.mark.parametrize("format", FORMATS)
