@@ -227,6 +227,8 @@ def test_a_mistake_is_named(there: str, instead: str, key: str, said: str) -> No
         ("silence = 90", "silence = nan", "silence = nan"),
         ('upstream = "mine"', 'upstream = "me"', 'upstream = "me"'),
         ("port = 8080", "prot = 8080", "prot = 8080"),
+        ('"https://app.example.com"', '"*"', 'allowed_origins = ["*"]'),
+        ("weight = 1 }]", "wait = 1 }]", "targets = ["),
         ('name = "mine"', 'name = "main"', None),
     ],
 )
@@ -312,3 +314,9 @@ def test_whatever_dictionary(raw: dict[str, Any]) -> None:
     with pytest.raises(ConfigError) as raised:
         convert(raw)
     assert str(raised.value).isprintable()
+
+
+@pytest.mark.parametrize("table", ["upstream", "route", "tenant"])
+def test_one_bracket_too_few_is_said_in_words(table: str) -> None:
+    with pytest.raises(ConfigError, match=rf":1: {table}: there can be several: write \[\[{table}\]\]"):
+        parse(f'[{table}]\nname = "x"\n')
