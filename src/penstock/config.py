@@ -181,6 +181,8 @@ class _Where:
             return self.error(f"{key}.{unknown[1]}".lstrip("."), f"unknown key ({hint})")
         if missing:
             return self.error(key, f"{missing[1]} is missing")
+        if key in ("upstream", "route", "tenant") and message == "Expected `array`, got `object`":
+            return self.error(key, f"there can be several: write [[{key}]], with two brackets")
         return self.error(key, message[:1].lower() + message[1:])
 
 

@@ -126,7 +126,7 @@ class TestEveryPrompt:
         (answer.text + answer.reasoning).encode()
         assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", answer.text)
 
-    @given(prompts.filter(lambda prompt: prompt.strip() and len(prompt) <= EXCERPT_CHARACTERS))
+    @given(prompts.filter(lambda prompt: visible(prompt).strip() and len(prompt) <= EXCERPT_CHARACTERS))
     def test_the_prompt_is_quoted(self, prompt: str) -> None:
         assert quote(visible(prompt)) in reply(prompt)
 
