@@ -115,7 +115,7 @@ def test_the_line_for_the_terminal_reads_the_same_answer(chat: Chat) -> None:
 
 def test_the_demo_says_that_it_is_one(chat: Chat) -> None:
     expect(chat.page.locator("#demo")).to_contain_text("no AI")
-    expect(chat.page.locator("#demo code")).to_have_text("penstock serve --config penstock.toml")
+    expect(chat.page.locator("#demo code").last).to_have_text("penstock serve --config penstock.toml")
 
 
 def test_a_refusal_is_told_and_can_be_asked_again(chat: Chat) -> None:
