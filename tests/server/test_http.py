@@ -80,3 +80,16 @@ async def test_pipelined_and_kept_connections_serve_on(servers: tuple[SimProcess
             got = await client.read()
             assert got.whole
             assert "".join(block.text for block in got.blocks) == f"answer {number}"
+
+
+async def test_a_connection_that_was_held_back_to_the_end_serves_on(servers: tuple[SimProcess, Served]) -> None:
+    """The read that filled the log may also have brought the end: the next answer over that connection must flow."""
+    _, served = servers
+    for number in range(3):
+        async with Client(served.port) as client:
+            await client.send("POST", CHAT, chat({"tokens": 18_000 + number * 700, "token_size": 40}, f"full-{number}"))
+            await client.read(most=20_000)
+            await asyncio.sleep(0.3)
+            assert (await client.read()).whole
+        got = await fetch(served.port, "POST", CHAT, chat({"text": "next"}), seconds=20)
+        assert "".join(block.text for block in got.blocks) == "next"

@@ -56,6 +56,7 @@ class Connection(asyncio.Protocol):
         "_keep",
         "_more",
         "_parser",
+        "_paused",
         "_pool",
         "_releasing",
         "counted",
@@ -75,6 +76,7 @@ class Connection(asyncio.Protocol):
         self._answered = False
         self._complete = False
         self._keep = False
+        self._paused = False
         self._releasing = False
         self.counted = False
         """It has a place in the pool's capacity, to be given back when it closes."""
@@ -108,8 +110,21 @@ class Connection(asyncio.Protocol):
         self._exchange = None
         self._deliver = _nowhere
         self._releasing = True
+        self.resume()
         if not self._complete:
             self._pool.close_later(self)
+
+    def pause(self) -> None:
+        """Read no more for now: the upstream will feel it."""
+        if self.transport is not None and not self._paused:
+            self._paused = True
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self.transport is not None and self._paused:
+            self._paused = False
+            self.transport.resume_reading()
 
     @property
     def lingering(self) -> bool:
@@ -204,6 +219,7 @@ class Connection(asyncio.Protocol):
         self._complete = False
         self._in_head = True
         self.reused = True
+        self.resume()  # the last read may have filled the log: the next exchange must not inherit that
         if self._keep and self.transport is not None and not self.transport.is_closing():
             self._pool.put(self)
         else:

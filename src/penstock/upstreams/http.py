@@ -108,19 +108,17 @@ class HttpCall:
         connection, self._connection = self._connection, None
         self._request = None
         if connection is not None:
-            if not self._reading:
-                self.resume()
             connection.release()
 
     def pause(self) -> None:
         self._reading = False
-        if self._connection is not None and self._connection.transport is not None:
-            self._connection.transport.pause_reading()
+        if self._connection is not None:
+            self._connection.pause()
 
     def resume(self) -> None:
         self._reading = True
-        if self._connection is not None and self._connection.transport is not None:
-            self._connection.transport.resume_reading()
+        if self._connection is not None:
+            self._connection.resume()
 
     # -- the connection's side ---------------------------------------------------------------------------------------
 
