@@ -22,6 +22,14 @@ from penstock.wire.position import Position, parse_position
 RETAIN_BYTES = 4 * 1024 * 1024
 """How much of a stream is kept, by default (4 MiB)."""
 
+SEGMENT_ENTRIES = 64
+"""After this many entries, or one of `LARGE_BYTES`, the log is sealed and its size looked at ..."""
+
+LARGE_BYTES = 4096
+
+SMALL_LOG_BYTES = 256 * 1024
+"""... but at every entry where less than this is retained."""
+
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 """An answer longer than this (64 MiB) is ended as `limit_exceeded`."""
 
@@ -57,8 +65,12 @@ class Stream:
         "_head",
         "_paused",
         "_roof",
+        "_seal_after",
+        "_tail",
+        "_translated",
         "_views",
         "_wheel",
+        "_writes",
         "about",
         "dialect",
         "end",
@@ -98,7 +110,11 @@ class Stream:
         self.hold = False
         """Forget nothing while live: somebody waits for the whole answer."""
         self._head = f"id: {epoch}:".encode()
+        self._tail = self.log.tail
+        self._seal_after = SEGMENT_ENTRIES if retain > SMALL_LOG_BYTES else 1
         self._views: tuple[View, ...] = ()
+        self._translated: tuple[TranslatedView, ...] = ()
+        self._writes: tuple[Callable[[bytes], None], ...] = ()
         self._wheel = wheel
         self._paused = False
         self._roof = retain + retain // 8  # forgetting a stretch at a time costs nothing per event
@@ -111,14 +127,18 @@ class Stream:
 
     def append(self, block: bytes) -> None:
         """Append one canonical block, in the log's dialect. Level readers have it when this returns."""
-        log = self.log
         self.produced = offset = self.produced + 1
         framed = b"%b%d\n%b" % (self._head, offset, block)
-        log.append(framed)
-        for view in self._views:
-            view.push(offset, block, framed)
-        if len(log.data) > self._roof:
-            self._make_room()
+        tail = self._tail
+        tail.append(framed)
+        for write in self._writes:
+            write(framed)
+        for view in self._translated:
+            view.push(offset, block)
+        if len(tail) >= self._seal_after or len(framed) > LARGE_BYTES:
+            self.log.seal()
+            if self.log.size > self._roof:
+                self._make_room()
 
     def finish(self, now: float, usage: Usage | None, held: bytes | None, last: Terminal) -> None:
         """Append the terminal entry. Only the first call counts: there is exactly one, whatever happens."""
@@ -257,6 +277,15 @@ class Stream:
         for view in self._views:
             if view.format == format:
                 return view
-        view = SourceView(self, format) if format.dialect == self.dialect else TranslatedView(self, format)
+        if format.dialect == self.dialect:
+            view = SourceView(self, format)
+        else:
+            view = TranslatedView(self, format)
+            self._translated = (*self._translated, view)
         self._views = (*self._views, view)
         return view
+
+    def level_changed(self) -> None:
+        """A source view has other level readers than before: they all get the same bytes."""
+        views = (view for view in self._views if isinstance(view, SourceView))
+        self._writes = tuple(reader.write for view in views for reader in view.level)

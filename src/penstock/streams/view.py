@@ -53,10 +53,6 @@ class View(Protocol):
     format: Format
     level: list[Reader]
 
-    def push(self, offset: int, block: bytes, framed: bytes) -> None:
-        """Send entry `offset` to the level readers; `framed` is its block with its id."""
-        ...
-
     def read(self, reader: Reader, most: int) -> bytes:
         """About `most` bytes from where `reader` stands, moving it. Empty = nothing to say, though it may have moved."""
         ...
@@ -79,7 +75,7 @@ class View(Protocol):
 
 
 class SourceView:
-    """The log's own bytes."""
+    """The log's own bytes. The stream itself writes each entry to the level readers."""
 
     __slots__ = ("_last", "_stream", "format", "level")
 
@@ -88,10 +84,6 @@ class SourceView:
         self._last: list[bytes] | None = None
         self.format = format
         self.level: list[Reader] = []
-
-    def push(self, offset: int, block: bytes, framed: bytes) -> None:  # the translated view needs them
-        for reader in self.level:
-            reader.write(framed)
 
     def read(self, reader: Reader, most: int) -> bytes:
         # An entry is one block here: of one that was seen in part, in another dialect, the whole comes.
@@ -119,11 +111,12 @@ class SourceView:
         pass
 
     def rise(self, reader: Reader) -> None:
-        # A new list, for a push may be walking the old one.
         self.level = [*self.level, reader]
+        self._stream.level_changed()
 
     def fall(self, reader: Reader) -> None:
         self.level = [other for other in self.level if other is not reader]
+        self._stream.level_changed()
 
 
 class Cursor:
@@ -165,7 +158,8 @@ class TranslatedView:
         self.format = format
         self.level: list[Reader] = []
 
-    def push(self, offset: int, block: bytes, framed: bytes) -> None:  # the source view needs it
+    def push(self, offset: int, block: bytes) -> None:
+        """Send entry `offset` to the level readers."""
         cursor = self._cursor
         if cursor is None:
             return
@@ -212,6 +206,7 @@ class TranslatedView:
         if self._cursor is None:
             self._cursor = reader.cursor or self._replayed(self._stream.log.last)
         reader.cursor = None
+        # A new list, for a push may be walking the old one.
         self.level = [*self.level, reader]
 
     def fall(self, reader: Reader) -> None:

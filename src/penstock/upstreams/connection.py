@@ -139,8 +139,9 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._in_head and not self._expect_head(data):
             return
+        feed = self._feed_parser
         try:
-            self._feed_parser(data)
+            feed(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._give_up(f"the upstream sent what is not HTTP ({type(error).__name__})")
             return
@@ -151,7 +152,8 @@ class Connection(asyncio.Protocol):
                 body += b"".join(self._more)
                 self._more.clear()
             if self._exchange is not None:
-                self._deliver(body)
+                deliver = self._deliver
+                deliver(body)
         if self._complete:
             self._finish()
 

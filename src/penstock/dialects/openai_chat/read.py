@@ -32,6 +32,8 @@ _BROKEN_OFF = frozenset({"error", "abort", "network_error", "insufficient_system
 
 _NOTHING = msgspec.Raw()
 
+_DATA = Kind.DATA  # by far the most frequent, and an enum's member costs a search
+
 
 class _FunctionDelta(msgspec.Struct, gc=False):
     name: str | None = None
@@ -148,7 +150,7 @@ class ChatProbe:
             self.usage = chunk.usage.fact()
         if not chunk.choices:
             if chunk.usage is None:
-                return Kind.DATA
+                return _DATA
             self.held = block
             return Kind.HELD
         for choice in chunk.choices:
@@ -160,7 +162,7 @@ class ChatProbe:
                 self.outcome = _OUTCOME.get(reason, "completed")
             if not self.started and choice.delta is not None:
                 self.started = _has_token(choice.delta)
-        return Kind.DATA
+        return _DATA
 
 
 def _has_token(delta: _Delta) -> bool:
