@@ -31,7 +31,6 @@ TESTED_ELSEWHERE = {
     "sim/server.py": "tests/sim/test_process.py",
     "sim/voices/base.py": "tests/sim/test_openai_chat.py",
     "sim/voices/openai_chat.py": "tests/sim/test_openai_chat.py",
-    "upstreams/connection.py": "tests/upstreams/test_http.py, over real sockets",
     "upstreams/demo_answers.py": "tests/upstreams/test_demo.py",
     "upstreams/demo_quote.py": "tests/upstreams/test_demo.py",
     "upstreams/demo_shapes.py": "tests/upstreams/test_demo.py",

@@ -44,7 +44,9 @@ class Connection(asyncio.Protocol):
     """See the module. Belongs to a `Pool`, which is told when it is idle and when it is gone."""
 
     __slots__ = (
+        "_after_chunk",
         "_answered",
+        "_between_chunks",
         "_body",
         "_complete",
         "_deliver",
@@ -72,6 +74,8 @@ class Connection(asyncio.Protocol):
         self._more: list[bytes] = []
         self._deliver: Callable[[bytes], None] = _nowhere
         self._in_head = True
+        self._after_chunk = False
+        self._between_chunks = False
         self._head_bytes = 0
         self._answered = False
         self._complete = False
@@ -139,6 +143,14 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._in_head and not self._expect_head(data):
             return
+        if self._between_chunks:
+            # One whole chunk, as nearly every read of a live stream is: the parser need not see it.
+            size = data.find(b"\r\n", 1, 6)
+            length = len(data) - size - 4
+            if size > 0 and length > 0 and data.startswith(b"%x\r\n" % length) and data.endswith(b"\r\n"):
+                deliver = self._deliver
+                deliver(data[size + 2 : -2])
+                return
         feed = self._feed_parser
         try:
             feed(data)
@@ -154,6 +166,8 @@ class Connection(asyncio.Protocol):
             if self._exchange is not None:
                 deliver = self._deliver
                 deliver(body)
+        # The parser tells where a chunk ended, but not that the next one's size has begun to come.
+        self._between_chunks = self._after_chunk and data.endswith(b"\r\n")
         if self._complete:
             self._finish()
 
@@ -186,7 +200,14 @@ class Connection(asyncio.Protocol):
         else:
             self._body = body
 
+    def on_chunk_header(self) -> None:
+        self._after_chunk = False
+
+    def on_chunk_complete(self) -> None:
+        self._after_chunk = True
+
     def on_message_complete(self) -> None:
+        self._after_chunk = False
         if not self._in_head:
             self._complete = True
             self._keep = self._parser.should_keep_alive()
