@@ -242,8 +242,8 @@ def test_what_is_no_request_is_refused(body: bytes) -> None:
 
 
 def test_a_chat_request_goes_to_a_native_upstream() -> None:
-    chat = OpenAIChat().parse_request(ask(max_completion_tokens=9, temperature=0.5, stream_options={}, logprobs=True))
-    sent = native.encode_request(chat, "other")
+    chat = OpenAIChat().parse_request(ask(max_completion_tokens=9, temperature=0.5, stream_options={}, store=True))
+    sent = native.encode_request(chat, "other").body
     assert json.loads(sent) == {
         **json.loads(ask()),
         "model": "other",
@@ -252,10 +252,11 @@ def test_a_chat_request_goes_to_a_native_upstream() -> None:
         "max_tokens": 9,
     }
     assert native.parse_request(sent).max_tokens == 9
+    assert native.encode_request(chat, "other").dropped == ["store"]
 
 
 def test_a_native_request_goes_to_a_chat_upstream() -> None:
-    sent = OpenAIChat().encode_request(native.parse_request(ask(seed=1, n=2)), "other")
+    sent = OpenAIChat().encode_request(native.parse_request(ask(seed=1, n=2)), "other").body
     again = OpenAIChat().parse_request(sent)
     assert (again.model, again.choices, again.stream, again.include_usage) == ("other", 2, True, True)
 

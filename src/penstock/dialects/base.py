@@ -1,10 +1,15 @@
 """What a dialect is: one wire format, all its directions in one place.
 
                         client's side                     upstream's side
-    request      parse_request: bytes -> Request   encode_request: Request -> bytes
+    request      parse_request: bytes -> Request   encode_request: Request -> Outgoing
     answer       Encoder: events -> blocks         Decoder: blocks -> events
     answer       collect: events -> one JSON       Probe: what a block means, without translating it
+    the end      ending: after the log's blocks
     refusal      error_body: Refused -> JSON       read_error: HTTP status and body -> UpstreamFailed
+
+A request of the same dialect goes on as the client wrote it (`Request.fields`). One of another dialect is built from what
+was understood of it: `messages`, `tools`, `options`. What a target can't express is refused by name where it would change
+the answer, and listed in `Outgoing.dropped` where it is a hint; never dropped in silence.
 
 Everything here is pure: no clock, no event loop. An encoder is a function of the stream's description and its events,
 so that rendering the same log again gives the same bytes: that is what makes every block a resume point.
@@ -14,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -23,13 +28,27 @@ from penstock.wire.events import Error, Event, Terminal, Usage
 
 
 class Message(msgspec.Struct):
-    """One message of a conversation. `content` is text, or parts as the client wrote them (`{"type": "text", ...}`)."""
+    """One message of a conversation, in the words of OpenAI's chat completions.
+
+    `role` is `system`, `developer`, `user`, `assistant` or `tool`. `content` is text, or parts:
+
+        {"type": "text", "text": ...}
+        {"type": "image_url", "image_url": {"url": "https:..." or "data:image/png;base64,...", "detail"?: ...}}
+        {"type": "file", "file": {"file_data": "data:application/pdf;base64,..." or "file_id": ..., "filename"?: ...}}
+        {"type": "input_audio", "input_audio": {"data": base64, "format": "wav" or "mp3"}}
+
+    A dialect with other words for them translates them to these in `parse_request`, and back in `encode_request`.
+    """
 
     role: str
     content: str | list[dict[str, Any]] | None = None
     name: str | None = None
     tool_calls: list[dict[str, Any]] | None = None
+    """`{"id", "type": "function", "function": {"name", "arguments": JSON text}}`"""
     tool_call_id: str | None = None
+    """Which call a `tool` message answers."""
+    is_error: bool | None = None
+    """A `tool` message: the tool failed."""
 
     @property
     def text(self) -> str:
@@ -46,6 +65,30 @@ class Tool(msgspec.Struct):
     name: str
     description: str | None = None
     parameters: dict[str, Any] = {}
+    strict: bool | None = None
+
+
+class Options(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """How the answer is to be made. None = the client did not say. Every dialect maps its own words to these."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    stop: list[str] | None = None
+    seed: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    response_format: dict[str, Any] | None = None
+    """`{"type": "json_object"}` or `{"type": "json_schema", "json_schema": {"name", "schema", "strict"?}}`."""
+    tool_choice: str | None = None
+    """`auto`, `none`, `required`, or `function:` and the name of the one to call."""
+    parallel_tool_calls: bool | None = None
+    reasoning_effort: str | None = None
+    """`none`, `minimal`, `low`, `medium`, `high`, `xhigh`."""
+    reasoning_tokens: int | None = None
+    """The budget for thinking, where a dialect counts it in tokens (0 = do not think)."""
+    user: str | None = None
+    """Who is asking, as the client tells its provider."""
 
 
 class Request(msgspec.Struct, kw_only=True):
@@ -62,8 +105,23 @@ class Request(msgspec.Struct, kw_only=True):
     choices: int = 1
     max_tokens: int | None = None
     tools: Sequence[Tool] = ()
+    options: Options = msgspec.field(default_factory=Options)
+    others: Sequence[str] = ()
+    """Hints that the client gave, in its dialect's names, that are in none of the above: only its own dialect has them."""
+    needs: Sequence[str] = ()
+    """The same, but of fields without which it would be another answer."""
     fields: dict[str, Any] = {}
-    """The request's other fields in its own dialect's names, untouched."""
+    """The whole request in its own dialect, untouched."""
+
+
+class Outgoing(NamedTuple):
+    """A request in an upstream's dialect."""
+
+    path: str
+    """Below the upstream's base address; with the query, if there is one."""
+    body: bytes
+    dropped: Sequence[str] = ()
+    """Hints that could not be told, in the client's names for them. It is told so in a header."""
 
 
 class Description(msgspec.Struct, frozen=True):
@@ -75,13 +133,24 @@ class Description(msgspec.Struct, frozen=True):
     """Unix time in seconds."""
 
 
+class Ending(NamedTuple):
+    """How a log ended."""
+
+    usage: Usage | None
+    held: bytes | None
+    """The block that the probe kept for the end."""
+    last: Terminal
+    entries: int
+    """How many entries came before: for dialects that number their blocks."""
+
+
 class Kind(IntEnum):
     """What a block of the upstream is to the stream."""
 
     DATA = 0
     """Part of the answer: into the log as it is."""
     HELD = 1
-    """A fact that belongs to the end (usage): the probe keeps it until then."""
+    """Not part of the log: a fact that belongs to the end (usage), which the probe keeps until then; or no fact at all."""
     END = 2
     """The dialect's end marker."""
     FAILED = 3
@@ -95,7 +164,9 @@ class Probe(Protocol):
     """A token, of text, reasoning, refusal or tool call, was seen. A chunk with only a role is no token."""
     usage: Usage | None
     held: bytes | None
-    """The block that told the usage, if it told nothing else: for clients of the same dialect."""
+    """The block that is kept for the end, where `ending` decides what a client of the same dialect sees of it."""
+    complete: bool
+    """The answer is whole even without an end marker: for dialects that end with the connection."""
     failure: Error | None
     outcome: str
     """How the upstream says that the answer ended: an outcome told by `done`."""
@@ -125,18 +196,31 @@ class Dialect(Protocol):
     """One wire format. `name` is its word in configuration and in `?format=`."""
 
     name: str
-    path: str
-    """The upstream's path below its base address."""
 
-    def parse_request(self, body: bytes) -> Request: ...
-    def encode_request(self, request: Request, model: str) -> bytes: ...
+    def parse_request(self, body: bytes) -> Request:
+        """Raises Refused (400)."""
+        ...
+
+    def encode_request(self, request: Request, model: str) -> Outgoing:
+        """The upstream's request: always streamed, and with usage. Raises Refused (400)."""
+        ...
+
     def probe(self) -> Probe: ...
     def decoder(self, about: Description) -> Decoder: ...
     def encoder(self, about: Description, *, include_usage: bool) -> Encoder: ...
-    def collect(self, about: Description, events: Iterable[Event]) -> bytes: ...
+    def ending(self, about: Description, end: Ending, *, include_usage: bool) -> list[bytes]:
+        """What follows a log that an upstream of this dialect wrote, for a client of this dialect."""
+        ...
+
+    def collect(self, about: Description, events: Iterable[Event]) -> bytes:
+        """The whole answer in one piece of JSON. Raises Refused if it did not end well."""
+        ...
+
     def error_body(self, refused: Refused) -> bytes: ...
     def read_error(self, status: int, body: bytes, retry_after: float | None) -> UpstreamFailed: ...
-    def auth_headers(self, api_key: str) -> list[tuple[str, str]]: ...
+    def headers(self, api_key: str) -> list[tuple[str, str]]:
+        """What this dialect's requests carry besides the ordinary. `api_key` may be empty."""
+        ...
 
 
 BROKEN_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -156,6 +240,24 @@ def decode_json(body: bytes, shape: Any) -> Any:
         raise _too_deep() from None
     except BROKEN_JSON as error:
         raise Refused(400, "invalid_json", f"the body is not valid JSON: {error}") from None
+
+
+def other_fields(fields: dict[str, Any], known: Iterable[str]) -> list[str]:
+    """For `Request.others`: the fields that are set (not null, not false) and not among `known`."""
+    return [name for name, value in fields.items() if value is not None and value is not False and name not in known]
+
+
+def untold(request: Request, target: str) -> list[str]:
+    """What a request in another dialect than `target` can't say in it: the hints. Raises Refused (400) for more than hints."""
+    for name in request.needs:
+        raise unsupported(name, target)
+    return list(request.others)
+
+
+def unsupported(field: str, target: str) -> Refused:
+    """A field of the client's that the upstream's dialect has no words for."""
+    message = f"{field} can't be translated: the upstream behind this model speaks {target}"
+    return Refused(400, "unsupported_translation", message, param=field)
 
 
 def encode_json(value: Any) -> bytes:

@@ -16,14 +16,16 @@ import msgspec
 from penstock.dialects.base import (
     BROKEN_JSON,
     Description,
+    Ending,
     Kind,
     Message,
+    Outgoing,
     Request,
     Tool,
     decode_json,
     encode_json,
 )
-from penstock.dialects.openai_chat import MAX_CHOICES, read_error
+from penstock.dialects.openai_chat import MAX_CHOICES, Sampling, build_fields, read_error, read_options
 from penstock.exceptions import ProtocolError, Refused, UpstreamFailed
 from penstock.wire import sse
 from penstock.wire.events import (
@@ -53,7 +55,7 @@ class _ToolSpec(msgspec.Struct):
     type: str = "function"
 
 
-class _NativeRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class _NativeRequest(Sampling, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """Every field of a native request. A field that is not listed is refused by name, never dropped in silence."""
 
     model: str
@@ -61,25 +63,13 @@ class _NativeRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=T
     stream: bool | None = None
     n: int | None = None
     max_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    stop: str | list[str] | None = None
-    seed: int | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
-    response_format: dict[str, Any] | None = None
-    reasoning_effort: str | None = None
     tools: list[_ToolSpec] | None = None
-    tool_choice: str | dict[str, Any] | None = None
-    parallel_tool_calls: bool | None = None
-    user: str | None = None
 
 
 class Native:
     """See the module. Has no state: one instance serves all."""
 
     name = "native"
-    path = "/streams"
 
     def parse_request(self, body: bytes) -> Request:
         asked: _NativeRequest = decode_json(body, _NativeRequest)
@@ -99,20 +89,23 @@ class Native:
             choices=choices,
             max_tokens=asked.max_tokens,
             tools=[tool.function for tool in asked.tools or ()],
+            options=read_options(asked),
             fields=decode_json(body, dict[str, Any]),
         )
 
-    def encode_request(self, request: Request, model: str) -> bytes:
-        if request.dialect not in (self.name, "openai-chat"):
-            raise Refused(400, "unsupported_translation", f"{request.dialect} requests can't go to {self.name} yet")
+    def encode_request(self, request: Request, model: str) -> Outgoing:
         known = _NativeRequest.__struct_fields__
-        fields = {name: value for name, value in request.fields.items() if name in known}
-        if request.max_tokens is not None:
-            fields["max_tokens"] = request.max_tokens
-        return encode_json({**fields, "model": model, "stream": True})
+        if request.dialect == self.name:
+            fields = request.fields
+            dropped: list[str] = []
+        else:
+            # The native dialect has its fields in OpenAI's names.
+            built, dropped = build_fields(request, self.name)
+            fields = {name: value for name, value in built.items() if name in known}
+        return Outgoing("/streams", encode_json({**fields, "model": model, "stream": True}), dropped)
 
-    def auth_headers(self, api_key: str) -> list[tuple[str, str]]:
-        return [("authorization", f"Bearer {api_key}")]
+    def headers(self, api_key: str) -> list[tuple[str, str]]:
+        return [("authorization", f"Bearer {api_key}")] if api_key else []
 
     def probe(self) -> NativeProbe:
         return NativeProbe()
@@ -122,6 +115,9 @@ class Native:
 
     def encoder(self, about: Description, *, include_usage: bool) -> NativeEncoder:
         return NativeEncoder(include_usage=include_usage)
+
+    def ending(self, about: Description, end: Ending, *, include_usage: bool) -> list[bytes]:
+        return NativeEncoder(include_usage=include_usage).end(end.usage, end.last)
 
     def collect(self, about: Description, events: Iterable[Event]) -> bytes:
         """`{stream, model, outcome, text, reasoning?, refusal?, tool_calls?, usage}`; the first choice's. Raises Refused."""
@@ -157,10 +153,11 @@ def decode_event(block: bytes) -> Event | None:
 class NativeProbe:
     """Reads a native upstream's blocks."""
 
-    __slots__ = ("failure", "held", "outcome", "started", "usage")
+    __slots__ = ("complete", "failure", "held", "outcome", "started", "usage")
 
     def __init__(self) -> None:
         self.started = False
+        self.complete = False
         self.usage: Usage | None = None
         self.held: bytes | None = None
         self.failure: Error | None = None

@@ -22,7 +22,13 @@ log = logging.getLogger("penstock.faces")
 
 NATIVE = DIALECTS["native"]
 CHAT = DIALECTS["openai-chat"]
-CREATES = {"/v1/chat/completions": CHAT, "/v1/streams": NATIVE}
+ADDRESSES = {
+    "/v1/chat/completions": "openai-chat",
+    "/v1/responses": "openai-responses",
+    "/v1/messages": "anthropic",
+    "/v1/streams": "native",
+}
+CREATES = {path: DIALECTS[name] for path, name in ADDRESSES.items() if name in DIALECTS}
 """Addresses where an answer begins, and the dialect spoken there."""
 
 STREAMS = "/v1/streams/"
@@ -59,7 +65,7 @@ class Root:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = local_path(scope)
-        dialect = CHAT if path.startswith("/v1/") and not path.startswith("/v1/streams") else NATIVE
+        dialect = CREATES.get(path, CHAT if path.startswith("/v1/") and not path.startswith("/v1/streams") else NATIVE)
         headers: Headers = self._cors(scope)
         started = False
 

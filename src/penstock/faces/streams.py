@@ -9,6 +9,7 @@ POST /v1/streams/{id}/cancel   cancel, with the offset that was seen
 from __future__ import annotations
 
 import asyncio
+import re
 
 import msgspec
 
@@ -51,7 +52,7 @@ class StreamFaces:
     async def create(self, dialect: Dialect, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
         """POST in `dialect`: open a stream, and follow it or wait for its end."""
         stream, streamed, include_usage = await self._open(dialect, scope, receive)
-        named = [*headers, (b"penstock-stream-id", stream.id.encode())]
+        named = [*headers, *about(stream)]
         if streamed:
             format = Format(dialect.name, include_usage)
             await self._follow(stream, format, Position(stream.epoch, 0), scope, receive, send, named, wait=True)
@@ -66,10 +67,10 @@ class StreamFaces:
         stream = await self._gateway.find(stream_id, tenant)
         asked = query(scope)
         after = self._gateway.position(stream, header(scope, b"last-event-id") or asked.get("after"))
-        # The native dialect shows the usage to everybody; OpenAI's only to those who ask.
-        usage = dialect.name == "native" or asked.get("include_usage", "") in ("1", "true")
+        # OpenAI's chat shows the usage only to those who ask; every other dialect to everybody.
+        usage = dialect.name != "openai-chat" or asked.get("include_usage", "") in ("1", "true")
         format = Format(dialect.name, usage)
-        named = [*headers, (b"penstock-stream-id", stream.id.encode())]
+        named = [*headers, *about(stream)]
         if stream.all_seen(after, format):
             await respond(send, 204, b"", named)
             return
@@ -156,6 +157,16 @@ class StreamFaces:
         except PenstockError as error:
             raise Refused(502, "upstream_protocol_error", str(error)) from None
         await respond(send, 200, body, headers)
+
+
+def about(stream: Stream) -> Headers:
+    """What every answer about a stream says of it in its head."""
+    headers = [(b"penstock-stream-id", stream.id.encode())]
+    if stream.dropped:
+        # These are words of the client's: only such as can stand in a header, and not without end.
+        names = [re.sub(r"[^A-Za-z0-9_.\-\[\]]", "?", name[:64]) for name in stream.dropped[:32]]
+        headers.append((b"penstock-dropped", ", ".join(names).encode()))
+    return headers
 
 
 def dialect_of(name: str) -> Dialect:

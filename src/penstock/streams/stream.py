@@ -6,7 +6,7 @@ queue, task or await between the upstream's bytes and the clients'.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from penstock.dialects import DIALECTS
@@ -73,6 +73,7 @@ class Stream:
         "_writes",
         "about",
         "dialect",
+        "dropped",
         "end",
         "end_offset",
         "ended_at",
@@ -94,6 +95,8 @@ class Stream:
         self.about = about
         self.tenant = tenant
         self.dialect = dialect
+        self.dropped: Sequence[str] = ()
+        """What of the request its upstream could not be told."""
         self.epoch = epoch
         self.retain = retain
         self.log = Log()

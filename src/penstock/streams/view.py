@@ -12,7 +12,7 @@ import copy
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from penstock.dialects import DIALECTS
-from penstock.dialects.base import Decoder, Encoder
+from penstock.dialects.base import Decoder, Encoder, Ending
 from penstock.wire.events import Start
 
 if TYPE_CHECKING:
@@ -100,12 +100,12 @@ class SourceView:
         stream = self._stream
         assert stream.end is not None
         usage, held, last = stream.end
-        encoder = DIALECTS[self.format.dialect].encoder(stream.about, include_usage=self.format.include_usage)
-        blocks = encoder.encode([Start(stream.id, stream.about.model)]) if stream.end_offset == 1 else []
-        if held is not None and self.format.include_usage:
-            # The upstream's own words, and then only the ending of the encoder.
-            return [*blocks, held, *encoder.end(None, last)]
-        return [*blocks, *encoder.end(usage, last)]
+        dialect, include_usage = DIALECTS[self.format.dialect], self.format.include_usage
+        if stream.end_offset == 1:  # there is no log: nobody but us says even the beginning
+            encoder = dialect.encoder(stream.about, include_usage=include_usage)
+            return [*encoder.encode([Start(stream.id, stream.about.model)]), *encoder.end(usage, last)]
+        end = Ending(usage, held, last, stream.end_offset - 1)
+        return dialect.ending(stream.about, end, include_usage=include_usage)
 
     def forget(self, first: int) -> None:
         pass

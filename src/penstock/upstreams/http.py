@@ -26,15 +26,15 @@ class HttpUpstream:
         self.pool = pool
         self._keys = itertools.cycle(api_keys or [""])
         endpoint, proxy = pool.endpoint, pool.proxy
-        target = endpoint.path + DIALECTS[dialect].path
+        self._base = endpoint.path
         head = []
         if proxy is not None and not endpoint.tls:
-            target = f"http://{endpoint.authority}{target}"
+            self._base = f"http://{endpoint.authority}{endpoint.path}"
             if proxy.authorization:
                 head.append(f"proxy-authorization: {proxy.authorization}")
         self._head = "\r\n".join(
             [
-                f"POST {target} HTTP/1.1",
+                " HTTP/1.1",
                 f"host: {endpoint.authority}",
                 f"user-agent: penstock/{__version__}",
                 "accept: text/event-stream",
@@ -48,10 +48,9 @@ class HttpUpstream:
     def start(self, request: Request, model: str, generation: Generation) -> HttpCall:
         """Send the request, over an idle connection or a new one. Raises Refused."""
         dialect = DIALECTS[self.dialect]
-        body = dialect.encode_request(request, model)
-        key = next(self._keys)
-        auth = "".join(f"{name}: {value}\r\n" for name, value in dialect.auth_headers(key)) if key else ""
-        head = f"{self._head}{auth}content-length: {len(body)}\r\n\r\n"
+        path, body, generation.stream.dropped = dialect.encode_request(request, model)
+        more = "".join(f"{name}: {value}\r\n" for name, value in dialect.headers(next(self._keys)))
+        head = f"POST {self._base}{path}{self._head}{more}content-length: {len(body)}\r\n\r\n"
         call = HttpCall(self, generation, head.encode("latin-1") + body)
         call.begin()
         return call

@@ -77,13 +77,19 @@ class Finish(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """Tokens used. `None` means that nobody said; an explicit zero stays zero."""
+    """Tokens used. `None` means that nobody said; an explicit zero stays zero.
+
+    `input_tokens` counts the whole prompt, what was read from and written to the provider's cache included; `output_tokens`
+    the whole answer, its reasoning included.
+    """
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
     source: UsageSource = "final"
+    cache_write_tokens: int | msgspec.UnsetType = msgspec.UNSET
+    """Only where the provider tells it: most know no such thing."""
 
 
 class Error(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.dialects.base import Message, Request
+from penstock.dialects.base import Message, Options, Request
 from penstock.dialects.openai_chat import MAX_CHOICES, OpenAIChat
 from penstock.exceptions import Refused
 
@@ -128,7 +128,7 @@ class TestParseRequest:
 
 class TestEncodeRequest:
     def test_always_streams_and_asks_for_the_usage(self) -> None:
-        sent = json.loads(chat.encode_request(chat.parse_request(ask(temperature=0.5, seed=2**70)), "gpt-9"))
+        sent = json.loads(chat.encode_request(chat.parse_request(ask(temperature=0.5, seed=2**70)), "gpt-9").body)
         assert sent == {
             "model": "gpt-9",
             "messages": [{"role": "user", "content": "hi"}],
@@ -140,7 +140,7 @@ class TestEncodeRequest:
 
     def test_other_stream_options_stay(self) -> None:
         asked = ask(stream_options={"include_usage": False, "continuous_usage_stats": True})
-        sent = json.loads(chat.encode_request(chat.parse_request(asked), "m"))
+        sent = json.loads(chat.encode_request(chat.parse_request(asked), "m").body)
         assert sent["stream_options"] == {"include_usage": True, "continuous_usage_stats": True}
 
     def test_the_request_itself_stays_as_it_was(self) -> None:
@@ -150,11 +150,25 @@ class TestEncodeRequest:
 
     def test_unknown_fields_go_as_they_came(self) -> None:
         extra = {"deep": [1, {"null": None, "text": "wörld"}], "": 0.1}
-        assert json.loads(chat.encode_request(chat.parse_request(ask(extra=extra)), "m"))["extra"] == extra
+        assert json.loads(chat.encode_request(chat.parse_request(ask(extra=extra)), "m").body)["extra"] == extra
 
-    def test_other_dialects_are_refused(self) -> None:
-        with pytest.raises(Refused, match="anthropic"):
-            chat.encode_request(Request(dialect="anthropic", model="m", messages=[]), "m")
+    def test_what_another_dialect_needs_is_refused_by_name(self) -> None:
+        asked = Request(dialect="anthropic", model="m", messages=[], needs=["container"])
+        with pytest.raises(Refused, match="container can't be translated") as refused:
+            chat.encode_request(asked, "m")
+        assert (refused.value.status, refused.value.param) == (400, "container")
+
+    def test_what_was_only_a_hint_is_dropped_and_said(self) -> None:
+        asked = Request(
+            dialect="anthropic",
+            model="m",
+            messages=[Message("user", "hi")],
+            options=Options(top_k=3),
+            others=["metadata"],
+        )
+        sent = chat.encode_request(asked, "m")
+        assert sent.dropped == ["metadata", "top_k"]
+        assert json.loads(sent.body)["messages"] == [{"role": "user", "content": "hi"}]
 
     def test_what_is_nested_too_deeply_to_be_told_again_is_refused(self) -> None:
         deep: Any = []

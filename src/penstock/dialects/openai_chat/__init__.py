@@ -14,31 +14,37 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from penstock.dialects.base import Description, Request
+from penstock.dialects.base import Description, Ending, Outgoing, Request
 from penstock.dialects.openai_chat.errors import error_body, read_error
 from penstock.dialects.openai_chat.read import ChatDecoder, ChatProbe
-from penstock.dialects.openai_chat.request import MAX_CHOICES, encode_request, parse_request
-from penstock.dialects.openai_chat.write import DONE, ChatEncoder, collect
+from penstock.dialects.openai_chat.request import (
+    MAX_CHOICES,
+    Sampling,
+    build_fields,
+    encode_request,
+    parse_request,
+    read_options,
+)
+from penstock.dialects.openai_chat.write import DONE, ChatEncoder, collect, ending
 from penstock.exceptions import Refused, UpstreamFailed
 from penstock.wire.events import Event
 
-__all__ = ["DONE", "MAX_CHOICES", "OpenAIChat", "read_error"]
+__all__ = ["DONE", "MAX_CHOICES", "OpenAIChat", "Sampling", "build_fields", "read_error", "read_options"]
 
 
 class OpenAIChat:
     """See the module. Has no state: one instance serves all."""
 
     name = "openai-chat"
-    path = "/chat/completions"
 
     def parse_request(self, body: bytes) -> Request:
         return parse_request(body)
 
-    def encode_request(self, request: Request, model: str) -> bytes:
+    def encode_request(self, request: Request, model: str) -> Outgoing:
         return encode_request(request, model)
 
-    def auth_headers(self, api_key: str) -> list[tuple[str, str]]:
-        return [("authorization", f"Bearer {api_key}")]
+    def headers(self, api_key: str) -> list[tuple[str, str]]:
+        return [("authorization", f"Bearer {api_key}")] if api_key else []
 
     def probe(self) -> ChatProbe:
         return ChatProbe()
@@ -48,6 +54,9 @@ class OpenAIChat:
 
     def encoder(self, about: Description, *, include_usage: bool) -> ChatEncoder:
         return ChatEncoder(about, include_usage=include_usage)
+
+    def ending(self, about: Description, end: Ending, *, include_usage: bool) -> list[bytes]:
+        return ending(about, end, include_usage=include_usage)
 
     def collect(self, about: Description, events: Iterable[Event]) -> bytes:
         return collect(about, events)

@@ -126,10 +126,11 @@ class ChatProbe:
     text that looks like a key; JSON that is broken anywhere is found here.
     """
 
-    __slots__ = ("failure", "held", "outcome", "started", "usage")
+    __slots__ = ("complete", "failure", "held", "outcome", "started", "usage")
 
     def __init__(self) -> None:
         self.started = False
+        self.complete = False
         self.held: bytes | None = None
         self.usage: Usage | None = None
         self.failure: Error | None = None

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from penstock.dialects.base import Description
+from penstock.dialects.base import Description, Ending
 from penstock.dialects.openai_chat.errors import error_block
 from penstock.exceptions import Refused, UpstreamFailed
 from penstock.wire.events import (
@@ -116,6 +116,14 @@ class ChatEncoder:
             **more,
         }
         return b"data: %b\n\n" % msgspec.json.encode(chunk)
+
+
+def ending(about: Description, end: Ending, *, include_usage: bool) -> list[bytes]:
+    """After an upstream's own blocks: its usage block, if the client asked for it, and the end."""
+    encoder = ChatEncoder(about, include_usage=include_usage)
+    if end.held is not None and include_usage:
+        return [end.held, *encoder.end(None, end.last)]
+    return encoder.end(end.usage, end.last)
 
 
 def _tool_delta(call: ToolCall) -> dict[str, Any]:
