@@ -18,9 +18,12 @@ from penstock.faces.control import control
 from penstock.faces.page import Page
 from penstock.faces.root import Root
 from penstock.faces.streams import StreamFaces
-from penstock.gateway import Gateway, Route, Target, Tenant
+from penstock.gateway import Gateway, Tenant
 from penstock.policy.capacity import Capacity
-from penstock.streams.generation import Plan, Timeouts, Upstream
+from penstock.policy.course import Route, Target
+from penstock.policy.health import Breaker
+from penstock.streams.attempt import Upstream
+from penstock.streams.generation import Plan, Timeouts
 from penstock.streams.journal import MemoryJournal
 from penstock.streams.wheel import Wheel
 from penstock.upstreams import demo
@@ -40,7 +43,8 @@ class Penstock:
         self._pools: list[Pool] = []
         self.journal = MemoryJournal(self.wheel)
         upstreams = {upstream.name: self._upstream(upstream) for upstream in config.upstream}
-        routes = {route.model: _route(route, upstreams) for route in config.route}
+        breakers = {upstream.name: Breaker(upstream.max_failures) for upstream in config.upstream}
+        routes = {route.model: _route(route, upstreams, breakers) for route in config.route}
         self.gateway = Gateway(self.journal, routes, self.wheel)
         keys = {
             digest.removeprefix("sha256:"): Tenant(
@@ -148,7 +152,10 @@ def _generator(name: str, path: str, found: Any) -> Any:
     return found
 
 
-def _route(route: configuration.Route, upstreams: Mapping[str, Upstream]) -> Route:
+def _route(route: configuration.Route, upstreams: Mapping[str, Upstream], breakers: Mapping[str, Breaker]) -> Route:
     timeouts = Timeouts(**{name: getattr(route.timeouts, name) for name in Timeouts._fields})
-    targets = tuple(Target(upstreams[target.upstream], target.model, target.weight) for target in route.targets)
-    return Route(route.model, targets, Plan(timeouts, route.on_abandon, route.grace))
+    targets = tuple(
+        Target(upstreams[target.upstream], target.model, target.weight, breakers[target.upstream])
+        for target in route.targets
+    )
+    return Route(route.model, targets, Plan(timeouts, route.on_abandon, route.grace, route.hedge), route.retries)

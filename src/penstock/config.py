@@ -47,12 +47,15 @@ class Upstream(_Table):
     base_url: str | None = None
     api_keys: list[str] = []
     function: str | None = None
+    max_failures: int = 10
+    """So many failures in a row, and it is left alone for a while (0 = never)."""
 
 
 class Target(_Table):
     upstream: str
     model: str | None = None
-    weight: int = 1
+    weight: int | None = None
+    """The share of requests that are asked here first. Without any weight: in the order given."""
 
 
 class Timeouts(_Table):
@@ -72,6 +75,9 @@ class Route(_Table):
     """Seconds without a reader after which an abandoned answer is cancelled."""
     timeouts: Timeouts = msgspec.field(default_factory=Timeouts)
     retries: int | None = None
+    """Most attempts after the first one. Left out: each further target once."""
+    hedge: float | None = None
+    """Seconds without a token after which the next target is asked as well; the first token wins."""
 
 
 class Limits(_Table):
@@ -106,10 +112,6 @@ class Config(_Table):
             notes.append("tenant.limits are read, but not enforced yet")
         if any(tenant.weight != 1 for tenant in self.tenant):
             notes.append("tenant.weight is read, but shares are not weighed yet")
-        if any(len(route.targets) > 1 for route in self.route):
-            notes.append("a route's further targets are read, but only the first is used yet")
-        if any(route.retries for route in self.route):
-            notes.append("route.retries is read, but requests are not retried yet")
         return notes
 
 
@@ -282,6 +284,8 @@ def _upstreams(config: Config) -> Problems:
         if upstream.name in names:
             yield f"{key}.name", f"there are two upstreams named {upstream.name!r}"
         names.add(upstream.name)
+        if upstream.max_failures < 0:
+            yield f"{key}.max_failures", "must not be negative"
         if upstream.dialect in PLANNED:
             yield f"{key}.dialect", f"{upstream.dialect} is not built yet; there are: openai-chat, native, python, demo"
         elif upstream.dialect in DIALECTS:
@@ -331,15 +335,17 @@ def _routes(config: Config) -> Problems:
         for number, target in enumerate(route.targets):
             if target.upstream not in names:
                 yield f"{key}.targets[{number}].upstream", f"there is no upstream {target.upstream!r}"
-            if target.weight < 0:
+            if (target.weight or 0) < 0:
                 yield f"{key}.targets[{number}].weight", "must not be negative"
         for name in Timeouts.__struct_fields__:
             if not 0 < getattr(route.timeouts, name) < 1e9:
                 yield f"{key}.timeouts.{name}", "must be a positive number of seconds"
         if not 0 <= route.grace < 1e9:
             yield f"{key}.grace", "must be a number of seconds, and not negative"
-        if route.retries is not None and route.retries < 0:
-            yield f"{key}.retries", "must not be negative"
+        if route.retries is not None and not 0 <= route.retries <= 100:
+            yield f"{key}.retries", "must be from 0 to 100"
+        if route.hedge is not None and not 0 < route.hedge < 1e9:
+            yield f"{key}.hedge", "must be a positive number of seconds"
 
 
 def _tenants(config: Config) -> Problems:

@@ -13,6 +13,8 @@ Once an answer has begun, trouble is not raised but told: by an `Error` event (`
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class PenstockError(Exception):
     """The root of every error that Penstock raises on purpose."""
@@ -32,6 +34,9 @@ class InvalidPosition(PenstockError, ValueError):
 class ProtocolError(PenstockError):
     """Bytes from outside that break the rules of the format they should be in."""
 
+    before: Sequence[bytes] = ()
+    """What the same bytes held before that, and is in order."""
+
 
 class Overdue(PenstockError):
     """A deadline passed while a connection was being made."""
@@ -43,6 +48,9 @@ class Refused(PenstockError):
     `status` is the HTTP status, `code` a stable word, `message` for people (never a secret, never a traceback),
     `param` the offending field if there is one, `retry_after` seconds, `retryable` whether the same request may succeed.
     """
+
+    other_key = False
+    """It was about one key of several, and another one is ready."""
 
     def __init__(
         self,

@@ -7,34 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import random
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from penstock.dialects.base import Request
 from penstock.exceptions import InvalidPosition, Refused
-from penstock.streams.generation import Generation, Plan, Upstream
+from penstock.policy.course import Route, Walk
+from penstock.streams.generation import Generation
 from penstock.streams.journal import IdempotencyKey, Journal
 from penstock.streams.reader import Reader, Sink
 from penstock.streams.stream import Stream
 from penstock.streams.view import Format
 from penstock.streams.wheel import Wheel
 from penstock.wire.position import Position
-
-
-class Target(NamedTuple):
-    """One upstream behind a route, and what the model is called there (None: as the client called it)."""
-
-    upstream: Upstream
-    model: str | None
-    weight: int = 1
-
-
-class Route(NamedTuple):
-    """A public model name, and the upstreams behind it in order."""
-
-    model: str
-    targets: tuple[Target, ...]
-    plan: Plan = Plan()
 
 
 class Tenant(NamedTuple):
@@ -56,6 +42,7 @@ class Gateway:
         self._wheel = wheel
         self._generations: dict[str, Generation] = {}
         self._draining = False
+        self._dice = random.Random()
 
     async def open(self, request: Request, body: bytes, tenant: Tenant, key: str | None = None) -> Stream:
         """Begin an answer, or with an Idempotency-Key that is known: find it. Returns its stream at once.
@@ -67,20 +54,17 @@ class Gateway:
         route = self.routes.get(request.model)
         if route is None or not tenant.may_use(request.model):
             raise Refused(404, "model_not_found", f"there is no model {request.model[:100]!r} here", param="model")
-        target = route.targets[0]
         idempotency = IdempotencyKey(key, hashlib.sha256(body).digest()) if key else None
         stream, created = await self.journal.create(
-            tenant=tenant.name, model=request.model, dialect=target.upstream.dialect, idempotency=idempotency
+            tenant=tenant.name,
+            model=request.model,
+            dialect=route.targets[0].upstream.dialect,
+            idempotency=idempotency,
         )
         if created:
             generation = Generation(stream, self._wheel, route.plan, request_bytes=len(body), on_end=self._ended)
             self._generations[stream.id] = generation
-            try:
-                generation.start(target.upstream, request, target.model or request.model)
-            except Refused:
-                self._generations.pop(stream.id, None)
-                await self.journal.discard(stream)
-                raise
+            generation.start(Walk(route, request.model, self._dice), request)
         return stream
 
     async def ready(self, stream: Stream) -> None:

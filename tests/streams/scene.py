@@ -6,7 +6,9 @@ import json
 from typing import Any
 
 from penstock.dialects.base import Message, Request
-from penstock.streams.generation import Generation, Plan
+from penstock.exceptions import Refused
+from penstock.streams.attempt import Attempt
+from penstock.streams.generation import Generation, Plan, Step
 from penstock.streams.stream import Stream
 from penstock.wire.events import Error, Event, Outcome, Usage
 from tests.streams.river import EPOCH, NATIVE, Bowl, Time, follow, new_stream
@@ -47,14 +49,42 @@ class Call:
 
 
 class Upstream:
-    name = "played"
-
-    def __init__(self, dialect: str) -> None:
+    def __init__(self, dialect: str, name: str = "played") -> None:
+        self.name = name
         self.dialect = dialect
         self.call = Call()
+        self.attempt: Attempt | None = None
 
-    def start(self, request: Request, model: str, generation: Generation) -> Call:
+    def start(self, request: Request, model: str, attempt: Attempt) -> Call:
+        self.attempt = attempt
         return self.call
+
+
+class Course:
+    """The steps in order, and then the end. The last of `beside` is who is asked when the first is late."""
+
+    def __init__(self, *steps: Step, beside: Step | None = None) -> None:
+        self.steps = list(steps)
+        self.extra = beside
+        self.heard: list[str] = []
+
+    def next(self, now: float, lost: Step | None, why: Refused | None) -> Step:
+        if lost is not None and why is not None:
+            self.heard.append(f"{lost.upstream.name} lost: {why.code}")
+        if not self.steps:
+            assert why is not None
+            raise why
+        return self.steps.pop(0)
+
+    def beside(self, now: float) -> Step | None:
+        extra, self.extra = self.extra, None
+        return extra
+
+    def won(self, step: Step) -> None:
+        self.heard.append(f"{step.upstream.name} won")
+
+    def broke(self, step: Step, now: float) -> None:
+        self.heard.append(f"{step.upstream.name} broke")
 
 
 class Scene:
@@ -66,17 +96,23 @@ class Scene:
         self.ended: list[Generation] = []
         self.generation = Generation(self.stream, self.time.wheel, plan, request_bytes=400, on_end=self.ended.append)
         self.upstream = Upstream(dialect)
-        self.generation.start(self.upstream, REQUEST, "m")
+        self.course = Course(Step(self.upstream, "m"))
+        self.generation.start(self.course, REQUEST)
 
     @property
     def heard(self) -> list[str]:
         return self.upstream.call.heard
 
+    @property
+    def attempt(self) -> Attempt:
+        assert self.upstream.attempt is not None
+        return self.upstream.attempt
+
     def answers(self, *reads: bytes) -> Scene:
-        self.generation.connected()
-        self.generation.began()
+        self.attempt.connected()
+        self.attempt.began()
         for read in reads:
-            self.generation.feed(read)
+            self.attempt.feed(read)
         return self
 
     def ends(self, outcome: Outcome, code: str | None = None) -> None:

@@ -10,10 +10,11 @@ from penstock.dialects.base import Request
 from penstock.dialects.openai_chat import DONE
 from penstock.exceptions import UpstreamFailed
 from penstock.streams import stream as streams
-from penstock.streams.generation import Generation, Plan
+from penstock.streams.attempt import Attempt
+from penstock.streams.generation import Generation, Plan, Step
 from penstock.wire.events import Done, Error, Finish, Start, Token, ToolCall, Usage
 from tests.streams.river import NATIVE, Bowl, Time, follow, new_stream
-from tests.streams.scene import COMMENT, FAILED, HELLO, REQUEST, ROLE, STOP, USED, Call, Scene, Upstream
+from tests.streams.scene import COMMENT, FAILED, HELLO, REQUEST, ROLE, STOP, USED, Call, Course, Scene, Upstream
 
 pytestmark = pytest.mark.anyio
 
@@ -45,7 +46,7 @@ async def test_byte_by_byte() -> None:
 
 async def test_cut_without_the_end_marker() -> None:
     scene = Scene().answers(ROLE, HELLO, STOP)
-    scene.generation.ended()
+    scene.attempt.ended()
     scene.ends("upstream_truncated", "upstream_truncated")
     assert scene.heard == ["close"]
     assert scene.stream.refusal is None
@@ -79,11 +80,11 @@ async def test_what_came_before_garbage_in_the_same_read_is_kept() -> None:
 async def test_what_comes_late_is_ignored(late: bytes) -> None:
     scene = Scene().answers(HELLO, DONE)
     told = scene.events
-    scene.generation.feed(late)
-    scene.generation.emit(Token("late"))
-    scene.generation.ended()
-    scene.generation.completed()
-    scene.generation.failed(UpstreamFailed(500, "upstream_error", "late"))
+    scene.attempt.feed(late)
+    scene.attempt.emit(Token("late"))
+    scene.attempt.ended()
+    scene.attempt.completed()
+    scene.attempt.failed(UpstreamFailed(500, "upstream_error", "late"))
     scene.generation.cancel(0)
     scene.generation.fail("interrupted", "late")
     scene.time.passes(1000)
@@ -97,7 +98,7 @@ async def test_an_answer_that_is_too_large(monkeypatch: pytest.MonkeyPatch) -> N
     follow(scene.stream, bowl := Bowl(), NATIVE)
     scene.answers()
     for _ in range(200):
-        scene.generation.feed(HELLO)
+        scene.attempt.feed(HELLO)
     scene.ends("limit_exceeded", "limit_exceeded")
     assert bowl.names.count("error") == 1
 
@@ -116,9 +117,9 @@ async def test_an_answer_that_is_too_large_ends_in_the_middle_of_a_read(monkeypa
 async def test_ready_with_the_first_entry() -> None:
     scene = Scene().answers()
     assert not scene.generation.ready.done()
-    scene.generation.feed(COMMENT)
+    scene.attempt.feed(COMMENT)
     assert not scene.generation.ready.done()
-    scene.generation.feed(HELLO)
+    scene.attempt.feed(HELLO)
     assert scene.generation.ready.done()
     assert scene.stream.refusal is None
 
@@ -134,7 +135,7 @@ async def test_ready_with_the_first_entry() -> None:
 )
 async def test_refused_by_the_upstream(failure: UpstreamFailed, outcome: Any) -> None:
     scene = Scene()
-    scene.generation.failed(failure)
+    scene.attempt.failed(failure)
     scene.ends(outcome, failure.code)
     assert scene.stream.refusal is failure
     assert scene.usage == Usage(source="unknown")
@@ -151,9 +152,9 @@ async def test_refused_by_the_upstream(failure: UpstreamFailed, outcome: Any) ->
 async def test_failed_before_the_first_entry_is_a_refusal(read: bytes | None, status: int, code: str) -> None:
     scene = Scene().answers(COMMENT)
     if read is None:
-        scene.generation.ended()
+        scene.attempt.ended()
     else:
-        scene.generation.feed(read)
+        scene.attempt.feed(read)
     refusal = scene.stream.refusal
     assert refusal is not None
     assert (refusal.status, refusal.code) == (status, code)
@@ -161,14 +162,14 @@ async def test_failed_before_the_first_entry_is_a_refusal(read: bytes | None, st
 
 async def test_an_upstream_that_fails_while_it_starts_is_closed() -> None:
     class Hasty(Upstream):
-        def start(self, request: Request, model: str, generation: Generation) -> Call:
-            generation.failed(UpstreamFailed(502, "upstream_unreachable", "at once"))
+        def start(self, request: Request, model: str, attempt: Attempt) -> Call:
+            attempt.failed(UpstreamFailed(502, "upstream_unreachable", "at once"))
             return self.call
 
     time = Time()
     stream = new_stream(time.wheel, "openai-chat")
     generation, upstream = Generation(stream, time.wheel, Plan(), request_bytes=1), Hasty("openai-chat")
-    generation.start(upstream, REQUEST, "m")
+    generation.start(Course(Step(upstream, "m")), REQUEST)
     assert upstream.call.heard == ["close"]
     time.passes(1000)
     assert upstream.call.heard == ["close"]
@@ -239,7 +240,7 @@ async def test_a_route_that_finishes_does_not_mind() -> None:
     scene = Scene(plan=Plan(on_abandon="finish", grace=10)).answers(HELLO)
     leave(scene)
     scene.time.passes(25)
-    scene.generation.feed(DONE)
+    scene.attempt.feed(DONE)
     scene.ends("completed")
 
 
@@ -273,8 +274,8 @@ async def test_usage(reads: list[bytes], usage: Usage) -> None:
 async def test_events() -> None:
     scene = Scene("native")
     for event in (Start("x", "y"), Token("a"), ToolCall(0, "c", "f"), Usage(1, 2), Finish("tool_calls")):
-        scene.generation.emit(event)
-    scene.generation.completed()
+        scene.attempt.emit(event)
+    scene.attempt.completed()
     scene.ends("tool_calls")
     assert scene.events == [
         Start("s1", "m"),
@@ -288,8 +289,8 @@ async def test_events() -> None:
 
 async def test_a_generator_that_says_nothing_has_answered() -> None:
     scene = Scene("native")
-    scene.generation.began()
-    scene.generation.completed()
+    scene.attempt.began()
+    scene.attempt.completed()
     scene.ends("completed")
     assert scene.events[0] == Start("s1", "m")
 
@@ -297,8 +298,8 @@ async def test_a_generator_that_says_nothing_has_answered() -> None:
 @pytest.mark.parametrize("last", [Done("length"), Error("mine", "no", False, "refused")])
 async def test_its_own_last_word_counts(last: Done | Error) -> None:
     scene = Scene("native")
-    scene.generation.began()
+    scene.attempt.began()
     for event in (Token("a"), last, Token("b"), Done("completed")):
-        scene.generation.emit(event)
-    scene.generation.completed()
+        scene.attempt.emit(event)
+    scene.attempt.completed()
     scene.ends(last.outcome, last.code if isinstance(last, Error) else None)

@@ -37,7 +37,7 @@ async def test_a_role_is_no_token_and_a_comment_neither() -> None:
     scene = Scene(plan=TIMED).answers(ROLE)
     for _ in range(25):
         scene.time.passes(1)
-        scene.generation.feed(COMMENT)
+        scene.attempt.feed(COMMENT)
     scene.ends("stalled", "upstream_timeout")
 
 
@@ -52,7 +52,7 @@ async def test_silence() -> None:
     scene = Scene(plan=TIMED).answers(HELLO)
     for _ in range(4):
         scene.time.passes(6)
-        scene.generation.feed(HELLO)
+        scene.attempt.feed(HELLO)
     scene.time.passes(6.9)
     assert scene.stream.end is None
     scene.time.passes(0.5)
@@ -74,13 +74,13 @@ async def test_any_byte_is_a_sign_of_life(sign: bytes) -> None:
     for _ in range(15):
         scene.time.passes(6)
         assert scene.stream.end is None
-        scene.generation.feed(sign)
+        scene.attempt.feed(sign)
 
 
 async def test_silence_before_the_first_token_is_not_death() -> None:
     scene = Scene(plan=TIMED).answers(ROLE)
     scene.time.passes(15)
-    scene.generation.feed(HELLO + DONE)
+    scene.attempt.feed(HELLO + DONE)
     scene.ends("completed")
 
 
@@ -88,7 +88,7 @@ async def test_the_whole_answer_takes_too_long() -> None:
     scene = Scene(plan=TIMED).answers(HELLO)
     for _ in range(99):
         scene.time.passes(1)
-        scene.generation.feed(HELLO)
+        scene.attempt.feed(HELLO)
     assert scene.stream.end is None
     scene.time.passes(1.5)
     scene.ends("limit_exceeded", "limit_exceeded")
@@ -130,13 +130,13 @@ async def test_no_sign_of_life_while_events_come() -> None:
     scene.answers(HELLO)
     for _ in range(40):
         scene.time.passes(1)
-        scene.generation.feed(HELLO)
+        scene.attempt.feed(HELLO)
     assert sse.KEEPALIVE not in bowl.data
 
 
 async def test_an_upstream_that_has_not_answered_is_not_vouched_for() -> None:
     scene = Scene()
-    scene.generation.connected()
+    scene.attempt.connected()
     scene.time.passes(40)
     assert not scene.generation.ready.done()
 
@@ -155,20 +155,21 @@ class Anything(RuleBasedStateMachine):
 
     @rule(reads=st.lists(st.sampled_from([ROLE, HELLO, STOP, USED, DONE, FAILED, COMMENT, b"data: <html>\n\n", b"da"])))
     def feed(self, reads: list[bytes]) -> None:
-        self.scene.generation.feed(b"".join(reads))
+        self.scene.attempt.feed(b"".join(reads))
 
     @rule(what=st.sampled_from(["connected", "began", "ended", "completed", "pause", "resume", "deserted", "overflow"]))
     def call(self, what: str) -> None:
-        getattr(self.scene.generation, what)()
+        upstream = what in ("connected", "began", "ended", "completed")
+        getattr(self.scene.attempt if upstream else self.scene.generation, what)()
 
     @rule(event=st.sampled_from([Token("a"), Usage(1, 2), Finish("length"), Done("completed")]))
     @precondition(lambda self: self.scene.generation.over)
     def emit_late(self, event: Event) -> None:
-        self.scene.generation.emit(event)
+        self.scene.attempt.emit(event)
 
     @rule(status=st.sampled_from([400, 429, 500]))
     def failed(self, status: int) -> None:
-        self.scene.generation.failed(UpstreamFailed(status, "upstream_error", "no"))
+        self.scene.attempt.failed(UpstreamFailed(status, "upstream_error", "no"))
 
     @rule(seen=st.none() | st.integers(0, 9))
     def cancel(self, seen: int | None) -> None:

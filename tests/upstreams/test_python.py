@@ -10,7 +10,8 @@ import pytest
 
 from penstock.dialects import DIALECTS
 from penstock.dialects.base import Request
-from penstock.gateway import Gateway, Route, Target, Tenant
+from penstock.gateway import Gateway, Tenant
+from penstock.policy.course import Route, Target
 from penstock.streams.generation import Plan
 from penstock.streams.journal import MemoryJournal
 from penstock.streams.stream import Stream

@@ -20,7 +20,7 @@ from penstock.faces.access import Access
 from penstock.faces.asgi import ClientGone, Headers, Receive, Scope, Send, header, query, read_body, respond
 from penstock.faces.sinks import AsgiSink, DirectSink, WholeSink
 from penstock.gateway import Gateway
-from penstock.streams.generation import STATUS
+from penstock.streams.attempt import STATUS
 from penstock.streams.reader import STUCK_AFTER
 from penstock.streams.stream import Stream
 from penstock.streams.view import Format

@@ -14,6 +14,7 @@ from penstock.dialects.base import Description
 from penstock.exceptions import InvalidPosition, Refused
 from penstock.streams.log import Log
 from penstock.streams.reader import STUCK_AFTER, Reader, Sink
+from penstock.streams.trace import Trace
 from penstock.streams.view import Format, SourceView, TranslatedView, View
 from penstock.streams.wheel import Wheel
 from penstock.wire.events import Done, Event, Start, Terminal, Usage
@@ -87,6 +88,7 @@ class Stream:
         "refusal",
         "retain",
         "tenant",
+        "trace",
     )
 
     def __init__(
@@ -115,6 +117,7 @@ class Stream:
         self._head = f"id: {epoch}:".encode()
         self._tail = self.log.tail
         self._seal_after = SEGMENT_ENTRIES if retain > SMALL_LOG_BYTES else 1
+        self.trace = Trace(wheel.now())
         self._views: tuple[View, ...] = ()
         self._translated: tuple[TranslatedView, ...] = ()
         self._writes: tuple[Callable[[bytes], None], ...] = ()
@@ -164,6 +167,22 @@ class Stream:
             callback(self)
         self.on_end.clear()
 
+    def become(self, dialect: str) -> None:
+        """The upstream that answers speaks `dialect`: so does the log, from its first entry on."""
+        if dialect == self.dialect:
+            return
+        assert not self.produced
+        self.dialect = dialect
+        before, self._views, self._translated = self._views, (), ()
+        for old in before:
+            view = self._view(old.format)
+            for reader in self.readers:
+                if reader.view is old:
+                    reader.view, reader.cursor = view, None
+            for reader in old.level:
+                view.rise(reader)
+        self.level_changed()
+
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def position(self, text: str | None) -> Position:
@@ -189,11 +208,16 @@ class Stream:
         """Follow the stream from `after` into `sink`. Whatever is there is written before this returns."""
         reader = Reader(self, self._view(format), sink, after.offset, after.part)
         self.readers.add(reader)
+        self.trace.note(
+            self._wheel.now(), "attached", format=format.dialect, after=str(after) if after.offset else None
+        )
         return reader
 
     def leave(self, reader: Reader) -> None:
         """`reader` follows no more."""
         self.readers.discard(reader)
+        if self.end is None:
+            self.trace.note(self._wheel.now(), "detached", format=reader.view.format.dialect, readers=len(self.readers))
         if reader.is_level:
             reader.is_level = False
             reader.view.fall(reader)

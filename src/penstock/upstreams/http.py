@@ -1,30 +1,33 @@
-"""HTTP upstreams: one request at one model endpoint, into one generation."""
+"""HTTP upstreams: one request at one model endpoint, for one attempt."""
 
 from __future__ import annotations
 
 import asyncio
 import email.utils
-import itertools
+import logging
 import time
 from collections.abc import Callable, Sequence
 
 from penstock.dialects import DIALECTS
 from penstock.dialects.base import Request
 from penstock.exceptions import Overdue, Refused, UpstreamFailed
-from penstock.streams.generation import Generation
+from penstock.policy.keys import KeyPool
+from penstock.streams.attempt import Attempt
 from penstock.upstreams.connection import MAX_ERROR_BYTES, Connection
 from penstock.upstreams.pool import Pool, Unreachable
 from penstock.version import __version__
 
+log = logging.getLogger("penstock.upstreams")
+
 
 class HttpUpstream:
-    """A model endpoint that speaks one of the dialects over HTTP. Keys of `api_keys` are used in turn."""
+    """A model endpoint that speaks one of the dialects over HTTP. Its keys are used in turn (`penstock.policy.keys`)."""
 
     def __init__(self, name: str, dialect: str, pool: Pool, api_keys: Sequence[str]) -> None:
         self.name = name
         self.dialect = dialect
         self.pool = pool
-        self._keys = itertools.cycle(api_keys or [""])
+        self.keys = KeyPool(api_keys)
         endpoint, proxy = pool.endpoint, pool.proxy
         self._base = endpoint.path
         head = []
@@ -45,13 +48,15 @@ class HttpUpstream:
             ]
         )
 
-    def start(self, request: Request, model: str, generation: Generation) -> HttpCall:
+    def start(self, request: Request, model: str, attempt: Attempt) -> HttpCall:
         """Send the request, over an idle connection or a new one. Raises Refused."""
         dialect = DIALECTS[self.dialect]
-        path, body, generation.stream.dropped = dialect.encode_request(request, model)
-        more = "".join(f"{name}: {value}\r\n" for name, value in dialect.headers(next(self._keys)))
+        path, body, dropped = dialect.encode_request(request, model)
+        attempt.dropped = tuple(dropped)
+        key = self.keys.take(time.monotonic())
+        more = "".join(f"{name}: {value}\r\n" for name, value in dialect.headers(self.keys.key(key)))
         head = f"POST {self._base}{path}{self._head}{more}content-length: {len(body)}\r\n\r\n"
-        call = HttpCall(self, generation, head.encode("latin-1") + body)
+        call = HttpCall(self, attempt, key, head.encode("latin-1") + body)
         call.begin()
         return call
 
@@ -60,10 +65,11 @@ class HttpCall:
     """One request, on one connection or, if a kept one turns out to be dead, on a second."""
 
     __slots__ = (
+        "_attempt",
         "_connection",
         "_error",
         "_error_bytes",
-        "_generation",
+        "_key",
         "_reading",
         "_request",
         "_retry_after",
@@ -72,9 +78,10 @@ class HttpCall:
         "_upstream",
     )
 
-    def __init__(self, upstream: HttpUpstream, generation: Generation, request: bytes) -> None:
+    def __init__(self, upstream: HttpUpstream, attempt: Attempt, key: int, request: bytes) -> None:
         self._upstream = upstream
-        self._generation = generation
+        self._key = key
+        self._attempt = attempt
         self._request: bytes | None = request
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
@@ -92,7 +99,7 @@ class HttpCall:
         else:
             self._connect()
 
-    # -- the generation's side ---------------------------------------------------------------------------------------
+    # -- the attempt's side ---------------------------------------------------------------------------------------
 
     def close(self) -> None:
         task, self._task = self._task, None
@@ -135,8 +142,8 @@ class HttpCall:
         elif headers.get(b"content-encoding", b"identity").lower() not in (b"identity", b""):
             self._refuse("upstream_protocol_error", "the upstream compressed the stream, which was not asked for")
         else:
-            self._generation.began()
-        return self._generation.feed
+            self._attempt.began()
+        return self._attempt.feed
 
     def _error_body(self, data: bytes) -> None:
         self._error.append(data)
@@ -147,7 +154,7 @@ class HttpCall:
     def complete(self) -> None:
         self._connection = None
         if 200 <= self._status < 300:
-            self._generation.ended()
+            self._attempt.ended()
         else:
             self._tell_error()
 
@@ -161,12 +168,12 @@ class HttpCall:
                 self._fail(UpstreamFailed(503, refused.code, refused.message, retry_after=refused.retry_after))
         elif self._status == 0:
             code = "upstream_protocol_error" if answered else "upstream_unreachable"
-            self._generation.fail(code, f"{reason} before it answered")
+            self._attempt.fail(code, f"{reason} before it answered")
         elif 200 <= self._status < 300:
             if reason.startswith("the upstream sent what"):
-                self._generation.fail("upstream_protocol_error", reason)
+                self._attempt.fail("upstream_protocol_error", reason)
             else:
-                self._generation.fail("upstream_truncated", f"{reason} in the middle of the answer")
+                self._attempt.fail("upstream_truncated", f"{reason} in the middle of the answer")
         else:
             self._tell_error()
 
@@ -175,7 +182,7 @@ class HttpCall:
     def _send(self, connection: Connection) -> None:
         assert self._request is not None
         self._connection = connection
-        self._generation.connected()
+        self._attempt.connected()
         connection.send(self, self._request)
         if not self._reading:
             self.pause()
@@ -187,35 +194,40 @@ class HttpCall:
 
     async def _connect_and_send(self) -> None:
         try:
-            connection = await self._upstream.pool.connect(self._generation.timeouts.connect)
+            connection = await self._upstream.pool.connect(self._attempt.timeouts.connect)
         except Unreachable as error:
             self._task = None
-            self._generation.fail("upstream_unreachable", str(error))
+            self._attempt.fail("upstream_unreachable", str(error))
             return
         except Overdue as error:
             self._task = None
-            self._generation.fail("upstream_timeout", str(error))
+            self._attempt.fail("upstream_timeout", str(error))
             return
         if self._task is None or self._request is None:
             connection.close()  # cancelled just as it came about
             return
         self._task = None
         if connection.transport is None or connection.transport.is_closing():
-            self._generation.fail("upstream_unreachable", "the upstream closed the connection before it answered")
+            self._attempt.fail("upstream_unreachable", "the upstream closed the connection before it answered")
             return
         self._send(connection)
 
     def _tell_error(self) -> None:
         body = b"".join(self._error)[:MAX_ERROR_BYTES]
         dialect = DIALECTS[self._upstream.dialect]
-        self._fail(dialect.read_error(self._status, body, self._retry_after))
+        failure = dialect.read_error(self._status, body, self._retry_after)
+        name, keys = self._upstream.name, self._upstream.keys
+        failure.other_key = keys.refused(self._key, self._status, self._retry_after, time.monotonic())
+        if self._status in (401, 403):
+            log.warning("upstream %s refused key number %d with %d", name, self._key + 1, self._status)
+        self._fail(failure)
 
     def _refuse(self, code: str, message: str) -> None:
         self._fail(UpstreamFailed(502, code, message))
 
     def _fail(self, failure: UpstreamFailed) -> None:
-        """The generation closes this call as it ends."""
-        self._generation.failed(failure)
+        """The attempt closes this call as it ends."""
+        self._attempt.failed(failure)
 
 
 def parse_retry_after(value: bytes | None) -> float | None:

@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callab
 from contextlib import suppress
 
 from penstock.dialects.base import Request
-from penstock.streams.generation import Generation
+from penstock.streams.attempt import Attempt
 from penstock.wire.events import Event, Token
 
 Answer = Callable[[Request], AsyncIterator[str | Event]]
@@ -32,7 +32,7 @@ class PythonUpstream:
         self.name = name
         self._answer = answer
 
-    def start(self, request: Request, model: str, generation: Generation) -> PythonCall:
+    def start(self, request: Request, model: str, attempt: Attempt) -> PythonCall:
         asked = Request(
             dialect=request.dialect,
             model=model,
@@ -42,14 +42,15 @@ class PythonUpstream:
             choices=request.choices,
             max_tokens=request.max_tokens,
             tools=request.tools,
+            options=request.options,
             fields=request.fields,
         )
-        return PythonCall(self, asked, generation)
+        return PythonCall(self, asked, attempt)
 
-    async def run(self, request: Request, generation: Generation, flowing: asyncio.Event) -> None:
+    async def run(self, request: Request, attempt: Attempt, flowing: asyncio.Event) -> None:
         """One answer, to its end."""
-        generation.connected()
-        generation.began()
+        attempt.connected()
+        attempt.began()
         answer: object = None  # what the type says, the user's code may not do
         try:
             answer = self._answer(request)
@@ -58,19 +59,19 @@ class PythonUpstream:
                     f"{self.name}: the function must be an async generator, not return {type(answer).__name__}"
                 )
             async for piece in answer:
-                if generation.over:
+                if attempt.over:
                     return
                 if isinstance(piece, str):
-                    generation.emit(Token(piece))
+                    attempt.emit(Token(piece))
                 elif isinstance(piece, Event):
-                    generation.emit(piece)
+                    attempt.emit(piece)
                 else:
                     raise TypeError(f"{self.name}: the function yielded {type(piece).__name__}, not str or an event")
                 await flowing.wait()
-            generation.completed()
+            attempt.completed()
         except Exception as error:  # the user's code: whatever it raises ends this stream, and no other
             log.exception("upstream %s: the generator raised %s", self.name, type(error).__name__)
-            generation.fail("upstream_error", "the upstream failed")
+            attempt.fail("upstream_error", "the upstream failed")
         finally:
             if isinstance(answer, AsyncGenerator):
                 with suppress(Exception):
@@ -84,10 +85,10 @@ class PythonCall:
 
     __slots__ = ("_flowing", "_task")
 
-    def __init__(self, upstream: PythonUpstream, request: Request, generation: Generation) -> None:
+    def __init__(self, upstream: PythonUpstream, request: Request, attempt: Attempt) -> None:
         self._flowing = asyncio.Event()
         self._flowing.set()
-        self._task = asyncio.get_running_loop().create_task(upstream.run(request, generation, self._flowing))
+        self._task = asyncio.get_running_loop().create_task(upstream.run(request, attempt, self._flowing))
 
     def close(self) -> None:
         # The generator itself may be what ended the stream: then it is left to run to its own end.

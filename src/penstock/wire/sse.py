@@ -127,28 +127,35 @@ class Splitter:
 
     def _feed_lines(self, data: bytes) -> list[bytes]:
         blocks: list[bytes] = []
-        for line in self._lines.feed(data):
-            if line:
-                name, value = _field(line)
-                # Upstream ids and retry times mean nothing to our readers, whose ids are positions in our own log.
-                if name == b"data":
-                    self._data.append(b"data: %b\n" % value)
-                elif name == b"event":
-                    self._event = b"event: %b\n" % value if value else b""
-                else:
-                    continue
-                self._size += len(line)
-                if self._size > self._limit:
-                    raise ProtocolError(f"an event is longer than {self._limit} bytes")
-            else:
-                if self._data:
-                    block = b"%b%b\n" % (self._event, b"".join(self._data))
-                    blocks.append(block if block.isascii() or _is_utf8(block) else _repair(block))
-                    self._data.clear()
-                self._event = b""
-                self._size = 0
+        try:
+            for line in self._lines.feed(data):
+                self._read_line(line, blocks)
+        except ProtocolError as error:
+            error.before = blocks
+            raise
         self._plain = not self._size and self._lines.clean
         return blocks
+
+    def _read_line(self, line: bytes, blocks: list[bytes]) -> None:
+        if line:
+            name, value = _field(line)
+            # Upstream ids and retry times mean nothing to our readers, whose ids are positions in our own log.
+            if name == b"data":
+                self._data.append(b"data: %b\n" % value)
+            elif name == b"event":
+                self._event = b"event: %b\n" % value if value else b""
+            else:
+                return
+            self._size += len(line)
+            if self._size > self._limit:
+                raise ProtocolError(f"an event is longer than {self._limit} bytes")
+        else:
+            if self._data:
+                block = b"%b%b\n" % (self._event, b"".join(self._data))
+                blocks.append(block if block.isascii() or _is_utf8(block) else _repair(block))
+                self._data.clear()
+            self._event = b""
+            self._size = 0
 
 
 def _is_utf8(data: bytes) -> bool:

@@ -1,0 +1,150 @@
+"""Courses: where one request is asked, and where next when that failed.
+
+Without weights a route's targets are asked in their order. With weights, who is asked first is drawn by them. Whatever is
+first, the others follow in order when it fails before its first token: at once, for another upstream has nothing to recover
+from. Once all were asked, and the route allows more retries, they are asked again after a pause: exponential backoff with full
+jitter, or as long as Retry-After says.
+
+What is the request's own fault (400, 413, 422) is not asked again anywhere. An upstream whose breaker is open is passed by.
+
+Pure: the clock and the dice are passed in. https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from penstock.exceptions import Refused
+from penstock.policy.health import Breaker
+from penstock.streams.attempt import Upstream
+from penstock.streams.generation import Plan, Step
+
+FIRST_PAUSE = 0.5
+"""Seconds: the most that the first pause lasts. Each one after it may last twice as long ..."""
+
+LONGEST_PAUSE = 8.0
+"""... up to this."""
+
+LONGEST_WAIT = 20.0
+"""A Retry-After of more seconds than this is for the client to wait."""
+
+_ITS_OWN_FAULT = frozenset((400, 413, 422))
+
+
+class Target(NamedTuple):
+    """One upstream behind a route, and what the model is called there (None: as the client called it)."""
+
+    upstream: Upstream
+    model: str | None
+    weight: int | None = None
+    breaker: Breaker = Breaker(0)
+
+
+class Route(NamedTuple):
+    """A public model name, and the upstreams behind it."""
+
+    model: str
+    targets: tuple[Target, ...]
+    plan: Plan = Plan()
+    retries: int | None = None
+    """Most attempts after the first one. None = every further target once."""
+
+
+class Walk:
+    """The course of one request along its route."""
+
+    def __init__(self, route: Route, model: str, dice: random.Random) -> None:
+        self._targets = _ordered(route.targets, dice)
+        self._model = model
+        self._left = len(self._targets) - 1 if route.retries is None else route.retries
+        self._rounds = 0
+        self._dice = dice
+        self._fresh = list(range(len(self._targets)))
+        self._asked: dict[Step, int] = {}
+
+    def next(self, now: float, lost: Step | None, why: Refused | None) -> Step:
+        """See `penstock.streams.generation.Course`."""
+        if lost is None or why is None:
+            return self._first(now)
+        number = self._asked[lost]
+        breaker = self._targets[number].breaker
+        if _counts_against(why):
+            breaker.failed(now)
+        else:
+            breaker.released()
+        if why.status in _ITS_OWN_FAULT and why.code != "unsupported_translation":
+            raise why
+        if why.other_key:
+            return self._step(number, now)  # not another attempt at the same: another key
+        if self._left <= 0:
+            raise why
+        fresh = self._open(self._fresh, now)
+        if fresh is not None:
+            self._left -= 1
+            return self._step(fresh, now)
+        if not why.retryable:
+            raise why
+        wait = why.retry_after or 0.0
+        if wait > LONGEST_WAIT:
+            raise why
+        again = self._open([*range(number + 1, len(self._targets)), *range(number + 1)], now)
+        if again is None:
+            raise why
+        self._left -= 1
+        pause = self._dice.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2**self._rounds))
+        self._rounds += 1
+        return self._step(again, now, max(pause, wait))
+
+    def beside(self, now: float) -> Step | None:
+        """See `penstock.streams.generation.Course`."""
+        fresh = self._open(self._fresh, now) if self._left > 0 else None
+        if fresh is None:
+            return None
+        self._left -= 1
+        return self._step(fresh, now)
+
+    def won(self, step: Step) -> None:
+        """See `penstock.streams.generation.Course`."""
+        self._targets[self._asked[step]].breaker.succeeded()
+
+    def broke(self, step: Step, now: float) -> None:
+        """See `penstock.streams.generation.Course`."""
+        self._targets[self._asked[step]].breaker.failed(now)
+
+    def _first(self, now: float) -> Step:
+        number = self._open(self._fresh, now)
+        if number is None:
+            wait = min(target.breaker.ready_in(now) for target in self._targets)
+            message = "every upstream behind this model has failed too often: they are left alone for a while"
+            raise Refused(503, "upstream_unavailable", message, retry_after=max(wait, 1.0))
+        return self._step(number, now)
+
+    def _open(self, numbers: Sequence[int], now: float) -> int | None:
+        return next((number for number in numbers if self._targets[number].breaker.allows(now)), None)
+
+    def _step(self, number: int, now: float, delay: float = 0.0) -> Step:
+        target = self._targets[number]
+        target.breaker.went(now)
+        if number in self._fresh:
+            self._fresh.remove(number)
+        step = Step(target.upstream, target.model or self._model, delay)
+        self._asked[step] = number
+        return step
+
+
+def _ordered(targets: Sequence[Target], dice: random.Random) -> list[Target]:
+    """The targets in the order in which they are asked."""
+    if all(target.weight is None for target in targets):
+        return list(targets)
+    weights = [1 if target.weight is None else target.weight for target in targets]
+    if not any(weights):
+        return list(targets)
+    first = dice.choices(range(len(targets)), weights)[0]
+    return [targets[first], *(target for number, target in enumerate(targets) if number != first)]
+
+
+def _counts_against(why: Refused) -> bool:
+    """Whether a failure says something about the upstream's health: not about the request, a limit or a key."""
+    return why.status >= 500 and why.retryable and why.code != "overloaded"

@@ -1,0 +1,39 @@
+"""Traces: the flight recorder of one stream.
+
+A mark for everything that happened to it, from the request to the end, but nothing per token: attempts, the first token,
+long silences, readers that came and went. Times are seconds since the request.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+MAX_MARKS = 256
+"""A stream with more readers coming and going than this keeps its first marks, and its last one."""
+
+
+class Mark(NamedTuple):
+    """Something that happened, `at` seconds after the request."""
+
+    at: float
+    what: str
+    facts: dict[str, Any]
+
+
+class Trace:
+    """See the module."""
+
+    __slots__ = ("began", "left_out", "marks")
+
+    def __init__(self, began: float) -> None:
+        self.began = began
+        self.marks: list[Mark] = []
+        self.left_out = 0
+
+    def note(self, now: float, what: str, **facts: Any) -> None:
+        """Write down `what` happened at `now` (monotonic seconds). Facts that are None are left out."""
+        mark = Mark(max(now - self.began, 0.0), what, {name: fact for name, fact in facts.items() if fact is not None})
+        if len(self.marks) < MAX_MARKS or what == "ended":
+            self.marks.append(mark)
+        else:
+            self.left_out += 1
