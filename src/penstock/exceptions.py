@@ -49,6 +49,8 @@ class Refused(PenstockError):
     `param` the offending field if there is one, `retry_after` seconds, `retryable` whether the same request may succeed.
     """
 
+    allow = ""
+    """The methods that would have been right."""
     other_key = False
     """It was about one key of several, and another one is ready."""
 

@@ -54,7 +54,7 @@ class Gateway:
         route = self.routes.get(request.model)
         if route is None or not tenant.may_use(request.model):
             raise Refused(404, "model_not_found", f"there is no model {request.model[:100]!r} here", param="model")
-        idempotency = IdempotencyKey(key, hashlib.sha256(body).digest()) if key else None
+        idempotency = IdempotencyKey(key, _digest(request.dialect, body)) if key else None
         stream, created = await self.journal.create(
             tenant=tenant.name,
             model=request.model,
@@ -124,3 +124,8 @@ class Gateway:
 
     def _ended(self, generation: Generation) -> None:
         self._generations.pop(generation.stream.id, None)
+
+
+def _digest(dialect: str, body: bytes) -> bytes:
+    """What makes two requests the same: their words, and the language that they are in."""
+    return hashlib.sha256(b"%b\0%b" % (dialect.encode(), body)).digest()

@@ -52,7 +52,7 @@ class Access:
         if self._check_host and not is_loopback(_hostname(f"//{host}")):
             raise Refused(403, "host_not_allowed", "an open server answers only to its loopback names")
         origin = header(scope, b"origin")
-        if origin is not None and not self.allows(origin) and urlsplit(origin).netloc != host:
+        if origin is not None and not self.allows(origin) and _netloc(origin) != host:
             raise Refused(403, "origin_not_allowed", "this origin is not in server.allowed_origins")
 
     def allows(self, origin: str) -> bool:
@@ -65,6 +65,13 @@ def _hostname(url: str) -> str:
         return urlsplit(url).hostname or ""
     except ValueError:
         return ""
+
+
+def _netloc(url: str) -> str | None:
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return None
 
 
 def _bearer(value: str | None) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import math
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
@@ -14,6 +16,17 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = Iterable[tuple[bytes, bytes]]
+
+
+BODY_SECONDS = 300.0
+"""How long a request's body may take in all ..."""
+
+BODY_GAP_SECONDS = 20.0
+"""... and how long nothing of it may come."""
+
+DRAIN_SECONDS = 2.0
+DRAIN_BYTES = 64 * 1024 * 1024
+"""How much of a refused body is still read, so that the client gets to read the refusal."""
 
 
 class ClientGone(Exception):  # it is no error
@@ -29,8 +42,12 @@ def header(scope: Scope, name: bytes) -> str | None:
 
 
 def query(scope: Scope) -> dict[str, str]:
-    """The query string; of a name given twice the last value counts."""
-    return dict(parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True, max_num_fields=50))
+    """The query string; of a name given twice the last value counts. Raises Refused (400)."""
+    text = scope.get("query_string", b"").decode("latin-1")
+    try:
+        return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=50))
+    except ValueError:
+        raise Refused(400, "invalid_request", "the query has too many fields") from None
 
 
 def local_path(scope: Scope) -> str:
@@ -41,14 +58,23 @@ def local_path(scope: Scope) -> str:
 
 
 async def read_body(scope: Scope, receive: Receive, most: int) -> bytes:
-    """The whole body. Raises Refused (413) above `most` bytes, and ClientGone."""
+    """The whole body. Raises Refused: 413 above `most` bytes, 408 when it does not come; and ClientGone."""
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _read_body(scope, receive, most)
+    except TimeoutError:
+        raise Refused(408, "request_timeout", "the body of the request did not come in time") from None
+
+
+async def _read_body(scope: Scope, receive: Receive, most: int) -> bytes:
     said = header(scope, b"content-length")
     if said is not None and said.isdigit() and int(said[:20]) > most:
         raise too_large(most)
     parts: list[bytes] = []
     size = 0
     while True:
-        message = await receive()
+        async with asyncio.timeout(BODY_GAP_SECONDS):
+            message = await receive()
         if message["type"] != "http.request":
             raise ClientGone
         part = message.get("body", b"")
@@ -68,22 +94,49 @@ async def respond(
     send: Send, status: int, body: bytes, headers: Headers = (), kind: bytes = b"application/json"
 ) -> None:
     """One whole response."""
+    await send(_head(status, body, headers, kind))
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _head(status: int, body: bytes, headers: Headers, kind: bytes = b"application/json") -> dict[str, Any]:
     head = [(b"content-length", b"%d" % len(body)), *headers]
     if body:
         head.append((b"content-type", kind))
     if status in (204, 304):
         head = [(name, value) for name, value in head if name != b"content-length"]
-    await send({"type": "http.response.start", "status": status, "headers": head})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+    return {"type": "http.response.start", "status": status, "headers": head}
 
 
-async def refuse(send: Send, refused: Refused, dialect: Dialect, headers: Headers = ()) -> None:
-    """A refusal, in the caller's dialect. A client that was refused before its body was read is let go."""
+async def refuse(
+    send: Send, refused: Refused, dialect: Dialect, headers: Headers = (), unread: Receive | None = None
+) -> None:
+    """A refusal, in the caller's dialect. `unread`: from where the rest of the request's body would come."""
     more = [*headers, (b"cache-control", b"no-store")]
     if refused.retry_after is not None:
         more.append((b"retry-after", b"%d" % math.ceil(refused.retry_after)))
     if refused.status == 401:
         more.append((b"www-authenticate", b"Bearer"))
+    if refused.allow:
+        more.append((b"allow", refused.allow.encode()))
     if refused.status in (408, 413, 503):
         more.append((b"connection", b"close"))
-    await respond(send, refused.status, dialect.error_body(refused), more)
+    body = dialect.error_body(refused)
+    if unread is None:
+        await respond(send, refused.status, body, more)
+        return
+    await send(_head(refused.status, body, more))
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+    await _drain(unread)
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _drain(receive: Receive) -> None:
+    """Read on for a moment: a connection closed over bytes that nobody read takes the answer with it (RFC 9112, 9.6)."""
+    size = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while size < DRAIN_BYTES:
+                message = await receive()
+                size += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return

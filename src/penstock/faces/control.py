@@ -25,6 +25,7 @@ def control(gateway: Gateway, access: Access) -> FastAPI:
         summary="Every answer is a stream, and a stream is a log.",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
     )
 
     @app.get("/v1/models", tags=["models"])

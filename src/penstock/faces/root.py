@@ -85,6 +85,7 @@ class Root:
             elif path.startswith(STREAMS):
                 dialect = await self._stream(path.removeprefix(STREAMS), scope, receive, watched, headers)
             elif (file := self._page.find(path)) is not None:
+                _allow(scope, "GET", "HEAD")
                 await self._page.send(file, scope, send)
             else:
                 if path.startswith("/v1/"):
@@ -95,7 +96,8 @@ class Root:
         except Refused as refused:
             if started:
                 raise
-            await refuse(send, refused, dialect, headers)
+            full = "penstock.full" in scope.get("extensions", {})
+            await refuse(send, refused, dialect, headers, receive if full or refused.status == 413 else None)
         except Exception:
             if started:
                 raise
@@ -131,9 +133,11 @@ class Root:
         ]
 
 
-def _allow(scope: Scope, method: str) -> None:
-    if scope["method"] != method:
-        raise Refused(405, "method_not_allowed", f"this address takes {method}")
+def _allow(scope: Scope, *methods: str) -> None:
+    if scope["method"] not in methods:
+        refused = Refused(405, "method_not_allowed", f"this address takes {' and '.join(methods)}")
+        refused.allow = ", ".join(methods)
+        raise refused
 
 
 def _with(headers: Headers, send: Send) -> Send:

@@ -147,7 +147,10 @@ class StreamFaces:
             sink.stop()
         if sink.is_gone:
             raise ClientGone
-        if stream.end is not None and isinstance(last := stream.end.last, Error):
+        if stream.end is None or stream.log.first > 0:
+            # Somebody else began it, and streamed: what came first is forgotten.
+            raise Refused(410, "resume_expired", "the beginning of this answer is no longer kept", retryable=False)
+        if isinstance(last := stream.end.last, Error):
             status = STATUS.get(last.code, (502, ""))[0]
             raise UpstreamFailed(status, last.code, last.message, retryable=last.retryable)
         try:

@@ -7,6 +7,8 @@ refuses what does not fit with a clear 503.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 RESERVED = 64
 """Descriptors kept for the listener, the event loop, files, and for answering 503."""
 
@@ -14,15 +16,18 @@ RESERVED = 64
 class Capacity:
     """Counts connections against `limit` descriptors. Not thread-safe: one event loop owns it."""
 
-    __slots__ = ("_limit", "used")
+    __slots__ = ("_limit", "spare", "used")
 
     def __init__(self, limit: int) -> None:
         self._limit = max(limit - RESERVED, 2)
         self.used = 0
+        self.spare: list[Callable[[], bool]] = []
+        """Who may hold connections that nobody needs just now. Each closes one, and says whether it had one."""
 
     def take(self) -> bool:
-        """Count one more connection. False = it does not fit (it is not counted then)."""
-        if self.used >= self._limit:
+        """Count one more connection, for which an idle one may have to go. False = it does not fit, and is not counted."""
+        # A transport that is closed gives its descriptor back right after this turn of the event loop.
+        if self.used >= self._limit and not any(close_one() for close_one in self.spare):
             return False
         self.used += 1
         return True

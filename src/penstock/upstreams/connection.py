@@ -61,6 +61,7 @@ class Connection(asyncio.Protocol):
         "_paused",
         "_pool",
         "_releasing",
+        "_surplus",
         "counted",
         "reused",
         "transport",
@@ -82,6 +83,7 @@ class Connection(asyncio.Protocol):
         self._keep = False
         self._paused = False
         self._releasing = False
+        self._surplus = False  # bytes came that belong to no answer
         self.counted = False
         """It has a place in the pool's capacity, to be given back when it closes."""
         self.reused = False
@@ -99,6 +101,7 @@ class Connection(asyncio.Protocol):
         self._exchange = exchange
         self._answered = self._complete = self._releasing = False
         self._in_head = True
+        self._headers.clear()
         self._head_bytes = 0
         self.transport.write(request)
 
@@ -151,12 +154,12 @@ class Connection(asyncio.Protocol):
                 deliver = self._deliver
                 deliver(data[size + 2 : -2])
                 return
-        feed = self._feed_parser
+        feed, broken = self._feed_parser, ""
         try:
             feed(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._give_up(f"the upstream sent what is not HTTP ({type(error).__name__})")
-            return
+            broken = f"the upstream sent what is not HTTP ({type(error).__name__})"
+        # What the same read held before that is part of the answer, and may be the rest of it.
         body = self._body
         if body:
             self._body = b""
@@ -169,7 +172,10 @@ class Connection(asyncio.Protocol):
         # The parser tells where a chunk ended, but not that the next one's size has begun to come.
         self._between_chunks = self._after_chunk and data.endswith(b"\r\n")
         if self._complete:
+            self._surplus = self._surplus or bool(broken)
             self._finish()
+        elif broken:
+            self._give_up(broken)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._pool.gone(self)
@@ -182,9 +188,13 @@ class Connection(asyncio.Protocol):
     # -- httptools' side ---------------------------------------------------------------------------------------------
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers[name.lower()] = value
+        if self._in_head:  # trailers say nothing that is needed, and must not be taken for the next head
+            self._headers[name.lower()] = value
 
     def on_headers_complete(self) -> None:
+        if self._complete:
+            self._surplus = True  # a second response, which nobody asked for
+            return
         status = self._parser.get_status_code()
         headers, self._headers = self._headers, {}
         if status < 200:
@@ -195,6 +205,8 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         # Nearly always one chunk a read, and then no copy is made.
+        if self._complete:
+            return
         if self._body:
             self._more.append(body)
         else:
@@ -243,7 +255,7 @@ class Connection(asyncio.Protocol):
         self._in_head = True
         self.reused = True
         self.resume()  # the last read may have filled the log: the next exchange must not inherit that
-        if self._keep and self.transport is not None and not self.transport.is_closing():
+        if self._keep and not self._surplus and self.transport is not None and not self.transport.is_closing():
             self._pool.put(self)
         else:
             self.close()

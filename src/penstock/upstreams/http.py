@@ -17,6 +17,9 @@ from penstock.upstreams.connection import MAX_ERROR_BYTES, Connection
 from penstock.upstreams.pool import Pool, Unreachable
 from penstock.version import __version__
 
+RESEND_SECONDS = 0.75
+"""A kept connection that closes within this time of a request was closed while idle; later than that, it has been read."""
+
 log = logging.getLogger("penstock.upstreams")
 
 
@@ -73,6 +76,7 @@ class HttpCall:
         "_reading",
         "_request",
         "_retry_after",
+        "_sent_at",
         "_status",
         "_task",
         "_upstream",
@@ -86,6 +90,7 @@ class HttpCall:
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
         self._reading = True
+        self._sent_at = 0.0
         self._status = 0
         self._retry_after: float | None = None
         self._error: list[bytes] = []
@@ -160,7 +165,8 @@ class HttpCall:
 
     def broken(self, *, answered: bool, reason: str) -> None:
         connection, self._connection = self._connection, None
-        if not answered and self._request is not None and connection is not None and connection.reused:
+        idle = connection is not None and connection.reused and time.monotonic() - self._sent_at < RESEND_SECONDS
+        if not answered and self._request is not None and idle:
             # A kept connection that was closed while idle: the request was never read. Once more, on a new one.
             try:
                 self._connect()
@@ -182,6 +188,7 @@ class HttpCall:
     def _send(self, connection: Connection) -> None:
         assert self._request is not None
         self._connection = connection
+        self._sent_at = time.monotonic()
         self._attempt.connected()
         connection.send(self, self._request)
         if not self._reading:

@@ -100,6 +100,7 @@ class Pool:
         self._idle: deque[tuple[float, Connection]] = deque()
         self._tls = tls_context or (ssl.create_default_context() if endpoint.tls else None)
         self._sweeping = False
+        capacity.spare.append(self._close_one)
 
     def take(self) -> Connection | None:
         """An idle connection, the one used last first; None = there is none."""
@@ -111,13 +112,7 @@ class Pool:
 
     def reserve(self) -> bool:
         """Count a connection that is about to be made; when the process is full, an idle one makes room for it."""
-        if not self._capacity.take():
-            if not self._idle:
-                return False
-            # The transport gives its descriptor back right after this turn of the event loop.
-            self._idle.popleft()[1].close()
-            self._capacity.used += 1
-        return True
+        return self._capacity.take()
 
     def unreserve(self) -> None:
         self._capacity.give()
@@ -207,6 +202,13 @@ class Pool:
         """Close every idle connection."""
         while self._idle:
             self._idle.pop()[1].close()
+
+    def _close_one(self) -> bool:
+        """Close the connection that was idle for longest; False = there is none."""
+        if not self._idle:
+            return False
+        self._idle.popleft()[1].close()
+        return True
 
     def _sweep(self, now: float) -> float | None:
         while self._idle and self._idle[0][0] + IDLE_SECONDS <= now:
