@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from penstock.dialects.base import Dialect
+from penstock.dialects.gemini import Gemini
 from penstock.dialects.native import Native
 from penstock.dialects.openai_chat import OpenAIChat
 
-DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (OpenAIChat(), Native())}
+DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (OpenAIChat(), Native(), Gemini())}
 """Every dialect by its name in configuration and in `?format=`."""
 
-PLANNED = ("openai-responses", "anthropic", "gemini", "ui-messages")
+PLANNED = ("openai-responses", "anthropic", "ui-messages")
 """Names that the contract reserves and that this version cannot speak yet."""
