@@ -36,3 +36,15 @@ def test_used_and_free_add_up(limit: int, turns: list[bool]) -> None:
             held -= 1
         assert (capacity.used, capacity.free) == (held, whole - held)
         assert 0 <= capacity.used <= whole
+
+
+def test_an_idle_connection_makes_room() -> None:
+    capacity = Capacity(RESERVED + 2)
+    assert capacity.take()
+    assert capacity.take()
+    idle = [1]
+    capacity.spare.append(lambda: False)
+    capacity.spare.append(lambda: bool(idle and idle.pop()))
+    assert capacity.take(), "whoever holds it"
+    capacity.give()  # the idle one, which closes a moment later
+    assert not capacity.take(), "there was only one"

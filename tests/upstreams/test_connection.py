@@ -46,10 +46,12 @@ class Asked:
 
     def __init__(self) -> None:
         self.body = b""
+        self.headers: dict[bytes, bytes] = {}
         self.deliveries = 0
         self.end = ""
 
     def head(self, status: int, headers: dict[bytes, bytes]) -> Callable[[bytes], None]:
+        self.headers = headers
         return self.deliver
 
     def deliver(self, data: bytes) -> None:
@@ -164,3 +166,28 @@ def test_the_end_of_one_answer_is_not_the_middle_of_the_next() -> None:
     asked = scene.ask(chunk(b"c"))
     assert asked.body == b""
     assert scene.transport.closed
+
+
+def test_trailers_are_not_the_next_head() -> None:
+    scene = Scene()
+    asked = scene.ask(HEAD, chunk(b"a"), b"0\r\nContent-Encoding: gzip\r\nX: y\r\n\r\n")
+    assert (asked.body, asked.end) == (b"a", "complete")
+    again = scene.ask(HEAD, chunk(b"b"), b"0\r\n\r\n")
+    assert (again.body, again.end) == (b"b", "complete")
+    assert b"content-encoding" not in again.headers
+
+
+@pytest.mark.parametrize("surplus", [HEAD, HEAD + chunk(b"second") + b"0\r\n\r\n", b"junk\r\n\r\n", b"\x00"], ids=repr)
+def test_what_follows_an_answer_in_its_last_read_is_no_part_of_it(surplus: bytes) -> None:
+    scene = Scene()
+    asked = scene.ask(HEAD + chunk(b"first") + b"0\r\n\r\n" + surplus)
+    assert (asked.body, asked.end) == (b"first", "complete")
+    assert scene.pool.kept == []
+    assert scene.transport.closed
+
+
+@pytest.mark.parametrize("junk", [b"zz\r\n", b"\x00\x00\r\n\r\n"], ids=repr)
+def test_what_came_before_junk_in_one_read_is_delivered(junk: bytes) -> None:
+    asked = Scene().ask(HEAD, chunk(b"one"), chunk(b"two") + junk)
+    assert asked.body == b"onetwo"
+    assert asked.end.startswith("the upstream sent what is not HTTP")

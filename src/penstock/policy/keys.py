@@ -16,6 +16,9 @@ REFUSED_SECONDS = 300.0
 
 LONGEST_SECONDS = 3600.0
 
+LEAST_SECONDS = 1.0
+"""An upstream may say "at once": two such keys must not be asked in turn without end."""
+
 
 class KeyPool:
     """The keys of one upstream; none at all is one empty key."""
@@ -41,7 +44,7 @@ class KeyPool:
     def refused(self, number: int, status: int, retry_after: float | None, now: float) -> bool:
         """The upstream answered `status` to this key. Returns whether another one is ready to be used instead."""
         if status == 429:
-            rest = LIMITED_SECONDS if retry_after is None else min(retry_after, LONGEST_SECONDS)
+            rest = LIMITED_SECONDS if retry_after is None else min(max(retry_after, LEAST_SECONDS), LONGEST_SECONDS)
         elif status in (401, 403):
             rest = REFUSED_SECONDS
         else:

@@ -1,0 +1,199 @@
+"""Courses, as transcripts: who is asked, in what order, after what pause."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.exceptions import Refused, UpstreamFailed
+from penstock.policy.course import FIRST_PAUSE, LONGEST_PAUSE, LONGEST_WAIT, Route, Target, Walk
+from penstock.policy.health import REST, Breaker
+from penstock.streams.generation import Step
+
+DOWN = UpstreamFailed(502, "upstream_unreachable", "refused")
+LATE = UpstreamFailed(504, "upstream_timeout", "no token")
+LIMITED = UpstreamFailed(429, "upstream_rate_limited", "slow down", retry_after=3)
+WRONG = UpstreamFailed(400, "context_length", "too long")
+NO_ENTRY = UpstreamFailed(502, "upstream_error", "credentials", retryable=False)
+
+
+class Named:
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.dialect = "openai-chat"
+
+    def start(self, *_: Any) -> Any:
+        raise NotImplementedError
+
+
+def walk(*targets: str | tuple[str, int], retries: int | None = None, seed: int = 0, limit: int = 0) -> Walk:
+    """A walk along targets given by name, or name and weight."""
+    made = []
+    for target in targets:
+        name, weight = (target, None) if isinstance(target, str) else target
+        made.append(Target(Named(name), None, weight, Breaker(limit)))
+    return Walk(Route("m", tuple(made), retries=retries), "m", random.Random(seed))
+
+
+def told(walked: Walk, *failures: Refused) -> list[str]:
+    """The names of all that are asked while the attempts fail so, and what the caller is told in the end."""
+    step, names = walked.next(0, None, None), []
+    for failure in failures:
+        names.append(step.upstream.name)
+        try:
+            step = walked.next(0, step, failure)
+        except Refused as refused:
+            return [*names, f"told {refused.code}"]
+    return [*names, step.upstream.name]
+
+
+def test_in_order() -> None:
+    assert told(walk("a", "b", "c"), DOWN, LATE, LIMITED) == ["a", "b", "c", "told upstream_rate_limited"]
+
+
+def test_another_upstream_is_asked_at_once() -> None:
+    walked = walk("a", "b")
+    assert walked.next(0, walked.next(0, None, None), LIMITED).delay == 0
+
+
+def test_what_is_the_requests_own_fault_is_asked_nowhere_else() -> None:
+    assert told(walk("a", "b", retries=5), WRONG) == ["a", "told context_length"]
+
+
+def test_what_one_dialect_can_not_say_another_may() -> None:
+    unsaid = Refused(400, "unsupported_translation", "n")
+    assert told(walk("a", "b"), unsaid, unsaid) == ["a", "b", "told unsupported_translation"]
+
+
+def test_refused_credentials_are_not_tried_again_but_elsewhere() -> None:
+    assert told(walk("a", retries=3), NO_ENTRY) == ["a", "told upstream_error"]
+    assert told(walk("a", "b", retries=3), NO_ENTRY, NO_ENTRY) == ["a", "b", "told upstream_error"]
+
+
+def test_retries_count_every_attempt_after_the_first() -> None:
+    assert told(walk("a", "b", retries=3), *[DOWN] * 9) == ["a", "b", "a", "b", "told upstream_unreachable"]
+    assert told(walk("a", retries=2), *[DOWN] * 9) == ["a", "a", "a", "told upstream_unreachable"]
+    assert told(walk("a", "b", retries=0), DOWN) == ["a", "told upstream_unreachable"]
+
+
+def test_another_key_of_the_same_upstream_is_no_retry() -> None:
+    other = UpstreamFailed(429, "upstream_rate_limited", "slow down", retry_after=60)
+    other.other_key = True
+    assert told(walk("a", retries=0), other, other, LIMITED) == ["a", "a", "a", "told upstream_rate_limited"]
+
+
+def test_pauses_grow_and_are_spread() -> None:
+    most = [0.0] * 8
+    for seed in range(300):
+        walked = walk("a", retries=8, seed=seed)
+        step = walked.next(0, None, None)
+        for number in range(8):
+            step = walked.next(0, step, DOWN)
+            most[number] = max(most[number], step.delay)
+            assert 0 <= step.delay <= min(LONGEST_PAUSE, FIRST_PAUSE * 2**number)
+    assert all(got > 0.9 * min(LONGEST_PAUSE, FIRST_PAUSE * 2**number) for number, got in enumerate(most))
+
+
+def test_retry_after_is_waited_for_or_told() -> None:
+    walked = walk("a", retries=3)
+    assert walked.next(0, walked.next(0, None, None), LIMITED).delay >= 3
+    long = UpstreamFailed(429, "upstream_rate_limited", "slow down", retry_after=LONGEST_WAIT + 1)
+    assert told(walk("a", retries=3), long) == ["a", "told upstream_rate_limited"]
+
+
+def test_weights_share_the_first_place() -> None:
+    first = [told(walk(("a", 3), ("b", 1), ("c", 0), seed=seed))[0] for seed in range(2000)]
+    assert 0.70 < first.count("a") / 2000 < 0.80
+    assert first.count("c") == 0
+    assert told(walk(("a", 0), ("b", 0))) == ["a"]
+
+
+def test_the_others_follow_in_order() -> None:
+    assert told(walk(("a", 0), ("b", 1), ("c", 0)), DOWN, DOWN, DOWN) == ["b", "a", "c", "told upstream_unreachable"]
+
+
+def test_an_open_breaker_is_passed_by() -> None:
+    targets = tuple(Target(Named(name), None, None, Breaker(1)) for name in "ab")
+    route, dice = Route("m", targets), random.Random(0)
+    first = Walk(route, "m", dice)
+    assert first.next(0, first.next(0, None, None), DOWN).upstream.name == "b"
+    assert Walk(route, "m", dice).next(1, None, None).upstream.name == "b"
+    assert Walk(route, "m", dice).next(REST, None, None).upstream.name == "a", "the probe"
+
+
+def test_when_all_are_open_the_caller_is_told_for_how_long() -> None:
+    targets = (Target(Named("a"), None, None, Breaker(1)),)
+    route, dice = Route("m", targets), random.Random(0)
+    first = Walk(route, "m", dice)
+    with pytest.raises(UpstreamFailed):
+        first.next(0, first.next(0, None, None), DOWN)
+    with pytest.raises(Refused) as refused:
+        Walk(route, "m", dice).next(1, None, None)
+    assert (refused.value.status, refused.value.code, refused.value.retry_after) == (
+        503,
+        "upstream_unavailable",
+        REST - 1,
+    )
+
+
+def test_limits_and_wrong_requests_say_nothing_about_health() -> None:
+    breaker = Breaker(1)
+    route = Route("m", (Target(Named("a"), None, None, breaker),))
+    for failure in (LIMITED, WRONG, NO_ENTRY):
+        walked = Walk(route, "m", random.Random(0))
+        with pytest.raises(UpstreamFailed):
+            walked.next(0, walked.next(0, None, None), failure)
+    assert breaker.allows(0)
+
+
+def test_a_break_in_the_middle_of_an_answer_counts() -> None:
+    breaker = Breaker(1)
+    walked = Walk(Route("m", (Target(Named("a"), None, None, breaker),)), "m", random.Random(0))
+    step = walked.next(0, None, None)
+    walked.won(step)
+    walked.broke(step, 0)
+    assert not breaker.allows(0)
+
+
+def test_beside_the_late_one_only_another_is_asked() -> None:
+    walked = walk("a", "b")
+    walked.next(0, None, None)
+    beside = walked.beside(0)
+    assert beside is not None
+    assert (beside.upstream.name, beside.delay) == ("b", 0)
+    assert walked.beside(0) is None
+    alone = walk("a", retries=5)
+    alone.next(0, None, None)
+    assert alone.beside(0) is None
+
+
+def test_the_models_name_is_the_targets_or_the_clients() -> None:
+    targets = (Target(Named("a"), "inner"), Target(Named("b"), None))
+    walked = Walk(Route("m", targets), "m", random.Random(0))
+    first = walked.next(0, None, None)
+    assert (first.model, walked.next(0, first, DOWN).model) == ("inner", "m")
+
+
+@given(
+    st.integers(1, 4),
+    st.none() | st.integers(0, 6),
+    st.lists(st.sampled_from([DOWN, LATE, LIMITED, WRONG, NO_ENTRY]), max_size=30),
+    st.integers(0, 99),
+)
+def test_it_always_ends(count: int, retries: int | None, failures: list[UpstreamFailed], seed: int) -> None:
+    walked = walk(*[str(number) for number in range(count)], retries=retries, seed=seed, limit=3)
+    asked, ended_by = 1, None
+    step: Step = walked.next(0, None, None)
+    for failure in failures:
+        try:
+            step = walked.next(0, step, failure)
+        except UpstreamFailed as refused:
+            ended_by = refused
+            break
+        asked += 1
+    assert ended_by in (None, failures[asked - 1] if asked <= len(failures) else None)
+    assert asked <= 1 + (count - 1 if retries is None else retries)
