@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -117,6 +118,12 @@ def descriptors(pids: Iterable[int]) -> int:
 def queues() -> list[Queue]:
     """All IPv4 TCP sockets of this machine."""
     return parse_queues((PROC / "net" / "tcp").read_text())
+
+
+def waiting_sockets() -> int:
+    """TCP sockets of this machine that are closed but not forgotten yet (TIME_WAIT)."""
+    found = re.search(r"^TCP: .*\btw (\d+)", (PROC / "net" / "sockstat").read_text(), re.MULTILINE)
+    return int(found[1]) if found else 0
 
 
 def _stat(pid: int) -> Stat | None:

@@ -17,6 +17,7 @@ import click
 from bench.measure import Settings, run_capacity, run_cost, run_never_reads
 from bench.peers import PEERS
 from bench.plan import Cell, cells, excluded, rate_for
+from bench.proc import waiting_sockets
 from bench.processes import ROOT
 from bench.summary import rows
 
@@ -24,6 +25,13 @@ PARTS = ("cost", "capacity", "never_reads")
 CAPACITY = ("penstock",)
 NEVER_READS = ("penstock", "nginx", "envoy")
 PHASES = ("alone", "reading", "never")
+
+
+def wait_until_forgotten(most: int = 500, patience: float = 75.0) -> None:
+    """Wait until at most `most` closed sockets are in the kernel's table (TIME_WAIT lasts 60 s)."""
+    deadline = time.monotonic() + patience
+    while waiting_sockets() > most and time.monotonic() < deadline:
+        time.sleep(1)
 
 
 class Run:
@@ -74,6 +82,10 @@ class Run:
                 self.capacity.append(run_capacity(key, self.settings))
                 self._say(f"  {_brief(self.capacity[-1])}")
         if "never_reads" in self.parts:
+            # The client reads the kernel's table of sockets while it measures. Thousands of closed ones that are still in
+            # it, from the parts before, would hold the client up, and look like the proxy's latency.
+            self._say("waiting until the kernel has forgotten closed connections (up to a minute)")
+            wait_until_forgotten()
             for key in self._there(NEVER_READS):
                 for phase in PHASES:
                     self._say(f"never_reads: {PEERS[key].title}, {phase}")
