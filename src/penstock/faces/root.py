@@ -15,6 +15,7 @@ from penstock.dialects.base import Dialect
 from penstock.exceptions import Refused
 from penstock.faces.access import Access
 from penstock.faces.asgi import ClientGone, Headers, Receive, Scope, Send, header, local_path, query, refuse, respond
+from penstock.faces.doctor import DoctorFace
 from penstock.faces.page import Page
 from penstock.faces.streams import StreamFaces, dialect_of
 
@@ -50,6 +51,7 @@ class Root:
         self._access = access
         self._page = page
         self._control = control
+        self._doctor = DoctorFace(access)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         match scope["type"]:
@@ -84,6 +86,9 @@ class Root:
                 await self._streams.create(dialect, scope, receive, watched, headers)
             elif path.startswith(STREAMS):
                 dialect = await self._stream(path.removeprefix(STREAMS), scope, receive, watched, headers)
+            elif path == "/v1/doctor":
+                _allow(scope, "GET")
+                await self._doctor.answer(scope, receive, watched, headers)
             elif (file := self._page.find(path)) is not None:
                 _allow(scope, "GET", "HEAD")
                 await self._page.send(file, scope, send)
@@ -112,6 +117,10 @@ class Root:
             dialect = dialect_of(query(scope).get("format", "native"))
             await self._streams.attach(stream_id, dialect, scope, receive, send, headers)
             return dialect
+        if action == "trace":
+            _allow(scope, "GET")
+            await self._streams.trace(stream_id, scope, send, headers)
+            return NATIVE
         if action == "cancel":
             _allow(scope, "POST")
             await self._streams.cancel(stream_id, scope, receive, send, headers)

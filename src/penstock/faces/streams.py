@@ -3,6 +3,7 @@
 POST /v1/chat/completions      OpenAI's chat completions, streamed or not
 POST /v1/streams               native
 GET  /v1/streams/{id}          attach or resume, in any dialect
+GET  /v1/streams/{id}/trace    what happened to it, and when
 POST /v1/streams/{id}/cancel   cancel, with the offset that was seen
 """
 
@@ -19,6 +20,7 @@ from penstock.exceptions import PenstockError, Refused, UpstreamFailed
 from penstock.faces.access import Access
 from penstock.faces.asgi import ClientGone, Headers, Receive, Scope, Send, header, query, read_body, respond
 from penstock.faces.sinks import AsgiSink, DirectSink, WholeSink
+from penstock.faces.trace import trace_of
 from penstock.gateway import Gateway
 from penstock.streams.attempt import STATUS
 from penstock.streams.reader import STUCK_AFTER
@@ -52,12 +54,11 @@ class StreamFaces:
     async def create(self, dialect: Dialect, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
         """POST in `dialect`: open a stream, and follow it or wait for its end."""
         stream, streamed, include_usage = await self._open(dialect, scope, receive)
-        named = [*headers, *about(stream)]
         if streamed:
             format = Format(dialect.name, include_usage)
-            await self._follow(stream, format, Position(stream.epoch, 0), scope, receive, send, named, wait=True)
+            await self._follow(stream, format, Position(stream.epoch, 0), scope, receive, send, headers, wait=True)
         else:
-            await self._collect(stream, dialect, scope, receive, send, named)
+            await self._collect(stream, dialect, scope, receive, send, headers)
 
     async def attach(
         self, stream_id: str, dialect: Dialect, scope: Scope, receive: Receive, send: Send, headers: Headers
@@ -70,11 +71,15 @@ class StreamFaces:
         # OpenAI's chat shows the usage only to those who ask; every other dialect to everybody.
         usage = dialect.name != "openai-chat" or asked.get("include_usage", "") in ("1", "true")
         format = Format(dialect.name, usage)
-        named = [*headers, *about(stream)]
         if stream.all_seen(after, format):
-            await respond(send, 204, b"", named)
+            await respond(send, 204, b"", [*headers, *about(stream)])
             return
-        await self._follow(stream, format, after, scope, receive, send, named, wait=False)
+        await self._follow(stream, format, after, scope, receive, send, headers, wait=False)
+
+    async def trace(self, stream_id: str, scope: Scope, send: Send, headers: Headers) -> None:
+        """GET …/trace: what happened to the stream, and when."""
+        stream = await self._gateway.find(stream_id, self._access.tenant(scope))
+        await respond(send, 200, msgspec.json.encode(trace_of(stream)), [*headers, *about(stream)])
 
     async def cancel(self, stream_id: str, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
         """POST …/cancel: idempotent. Answers how the stream ended."""
@@ -122,7 +127,8 @@ class StreamFaces:
                 await self._gateway.ready(stream)
             if sink.is_gone:
                 return
-            await send({"type": "http.response.start", "status": 200, "headers": [*SSE_HEADERS, *headers]})
+            named = [*SSE_HEADERS, *headers, *about(stream)]
+            await send({"type": "http.response.start", "status": 200, "headers": named})
             await sink.run(send)
         finally:
             sink.stop()
@@ -159,7 +165,7 @@ class StreamFaces:
             raise
         except PenstockError as error:
             raise Refused(502, "upstream_protocol_error", str(error)) from None
-        await respond(send, 200, body, headers)
+        await respond(send, 200, body, [*headers, *about(stream)])
 
 
 def about(stream: Stream) -> Headers:

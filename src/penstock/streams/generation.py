@@ -115,7 +115,7 @@ class Generation:
     ) -> None:
         self.stream = stream
         self.plan = plan
-        self.timing = Timing(wheel.now())
+        self.timing = stream.timing = Timing(wheel.now())
         self.over = False
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the client can be answered: with a stream, or with the stream's `refusal`."""
@@ -157,6 +157,7 @@ class Generation:
         self.stream.trace.note(now, "first_token", upstream=attempt.step.upstream.name)
         self.stream.dropped = attempt.dropped
         self.stream.become(attempt.step.upstream.dialect)
+        self._request = None  # nobody else will be asked: a live stream does not carry what it was asked
         self._commit()
 
     def complete(self, attempt: Attempt, last: Done) -> None:
@@ -328,8 +329,10 @@ class Generation:
             return None
         if now >= self._heard_at() + KEEPALIVE_SECONDS:
             self._said_at = now
-            if any(attempt.answered for attempt in self._running):
+            answered = [attempt for attempt in self._running if attempt.answered]
+            if answered:
                 # The upstream is thinking. Let the client have its response head, and a sign of life.
+                self.stream.dropped = answered[0].dropped
                 self._commit()
             self.stream.comment(sse.KEEPALIVE)
         return self._watch_next(now)

@@ -14,6 +14,7 @@ from penstock.dialects.base import Description
 from penstock.exceptions import InvalidPosition, Refused
 from penstock.streams.log import Log
 from penstock.streams.reader import STUCK_AFTER, Reader, Sink
+from penstock.streams.timing import Timing
 from penstock.streams.trace import Trace
 from penstock.streams.view import Format, SourceView, TranslatedView, View
 from penstock.streams.wheel import Wheel
@@ -88,6 +89,7 @@ class Stream:
         "refusal",
         "retain",
         "tenant",
+        "timing",
         "trace",
     )
 
@@ -118,6 +120,7 @@ class Stream:
         self._tail = self.log.tail
         self._seal_after = SEGMENT_ENTRIES if retain > SMALL_LOG_BYTES else 1
         self.trace = Trace(wheel.now())
+        self.timing: Timing | None = None
         self._views: tuple[View, ...] = ()
         self._translated: tuple[TranslatedView, ...] = ()
         self._writes: tuple[Callable[[bytes], None], ...] = ()

@@ -10,11 +10,14 @@ from __future__ import annotations
 STALL_SECONDS = 2.0
 """A gap of at least this counts as a stall."""
 
+MAX_SILENCES = 32
+"""How many stalls are remembered one by one."""
+
 
 class Timing:
     """See the module. Costs two comparisons and an assignment per read."""
 
-    __slots__ = ("asked", "connected", "first_byte", "first_token", "gaps", "last", "longest_gap", "stalls")
+    __slots__ = ("asked", "connected", "first_byte", "first_token", "gaps", "last", "longest_gap", "silences", "stalls")
 
     def __init__(self, asked: float) -> None:
         self.asked = asked
@@ -25,6 +28,8 @@ class Timing:
         self.gaps = 0
         self.longest_gap = 0.0
         self.stalls = 0
+        self.silences: list[tuple[float, float]] = []
+        """When each stall ended, and how long it was."""
 
     def token(self, now: float) -> None:
         """A read brought at least one event of the answer, the first token included or passed."""
@@ -35,6 +40,8 @@ class Timing:
                 self.longest_gap = gap
             if gap >= STALL_SECONDS:
                 self.stalls += 1
+                if len(self.silences) < MAX_SILENCES:
+                    self.silences.append((now, gap))
         else:
             self.first_token = now
         self.last = now
