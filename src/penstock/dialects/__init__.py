@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from penstock.dialects.anthropic import Anthropic
 from penstock.dialects.base import Dialect
 from penstock.dialects.gemini import Gemini
 from penstock.dialects.native import Native
 from penstock.dialects.openai_chat import OpenAIChat
 
-DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (OpenAIChat(), Native(), Gemini())}
+DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (OpenAIChat(), Native(), Anthropic(), Gemini())}
 """Every dialect by its name in configuration and in `?format=`."""
 
-PLANNED = ("openai-responses", "anthropic", "ui-messages")
+PLANNED = ("openai-responses", "ui-messages")
 """Names that the contract reserves and that this version cannot speak yet."""

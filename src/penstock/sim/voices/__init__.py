@@ -4,13 +4,14 @@ A voice knows how requests are read and how pieces are put in bytes; nothing of 
 To add a format: write its file, and name it in `VOICES`.
 """
 
+from penstock.sim.voices.anthropic import Anthropic
 from penstock.sim.voices.base import RequestError, Said, Speech, Style, Voice
 from penstock.sim.voices.gemini import Gemini
 from penstock.sim.voices.openai_chat import OpenAIChat
 
 __all__ = ["VOICES", "RequestError", "Said", "Speech", "Style", "Voice", "voice_for"]
 
-VOICES: tuple[Voice, ...] = (OpenAIChat(), Gemini())
+VOICES: tuple[Voice, ...] = (OpenAIChat(), Anthropic(), Gemini())
 
 
 def voice_for(path: str) -> Voice | None:
