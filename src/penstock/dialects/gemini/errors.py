@@ -43,6 +43,7 @@ class _Info(msgspec.Struct, rename="camel"):
     reason: str | None = None
     retry_delay: str | None = None
     """A duration such as `36s`."""
+    metadata: dict[str, str] | None = None
 
 
 class _Status(msgspec.Struct):
@@ -111,7 +112,9 @@ def read_told(raw: msgspec.Raw) -> Error:
         message = "the upstream refused the gateway's credentials"
     else:
         message = told.words or "the upstream reported an error"
-    retryable = code in (408, 429) or not 400 <= code < 500
+    # Another gateway like this one says so itself (see `error_block`).
+    said = next((info.metadata.get("retryable") for info in told.details or () if info.metadata), None)
+    retryable = said == "true" if said else code in (408, 429) or not 400 <= code < 500
     return Error("upstream_error", message, retryable=retryable, outcome="upstream_error")
 
 
