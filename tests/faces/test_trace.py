@@ -1,0 +1,64 @@
+"""Traces over HTTP: what happened to a stream, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from penstock.sim.process import SimProcess
+from tests.support.client import Client, fetch, native, told
+from tests.support.serving import Served, river
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[tuple[SimProcess, Served]]:
+    with river("grace = 0.3") as both:
+        yield both
+
+
+async def test_a_good_answer(servers: tuple[SimProcess, Served]) -> None:
+    sim, served = servers
+    got = await fetch(served.port, "POST", "/v1/streams", native({"tokens": 5, "pace": 0.01}, "traced"))
+    trace = (await fetch(served.port, "GET", f"/v1/streams/{got.stream_id}/trace")).json
+    assert (trace["stream"], trace["model"], trace["outcome"], trace["live"]) == (
+        got.stream_id,
+        "m",
+        "completed",
+        False,
+    )
+    marks = [(mark["what"], mark.get("upstream")) for mark in trace["marks"]]
+    assert marks == [("attempt", "sim"), ("attached", None), ("first_token", "sim"), ("ended", None)]
+    times = [mark["at"] for mark in trace["marks"]]
+    assert times == sorted(times)
+    assert trace["time_to_first_token"] <= times[-1]
+    assert trace["usage"]["source"] == "final"
+    assert (await told(sim, lambda t: t.answer("traced"))).usage is not None
+
+
+async def test_a_silence_and_readers_that_come_and_go(servers: tuple[SimProcess, Served]) -> None:
+    _, served = servers
+    async with Client(served.port) as client:
+        await client.send("POST", "/v1/streams", native({"pieces": ["a", "b"], "pace": 2.2}, "silent"))
+        stream_id = (await client.read(until="token")).stream_id
+        async with Client(served.port) as other:
+            await other.send("GET", f"/v1/streams/{stream_id}?format=openai-chat")
+            await other.read(until="content")
+        trace = (await fetch(served.port, "GET", f"/v1/streams/{stream_id}/trace")).json
+        assert (trace["live"], trace["outcome"]) == (True, None)
+        assert (await client.read()).whole
+    trace = (await fetch(served.port, "GET", f"/v1/streams/{stream_id}/trace")).json
+    assert [mark["what"] for mark in trace["marks"]].count("attached") == 2
+    assert [mark["what"] for mark in trace["marks"]].count("detached") == 1
+    silences = [mark for mark in trace["marks"] if mark["what"] == "silence"]
+    assert silences
+    assert all(mark["seconds"] >= 2 for mark in silences)
+    assert trace["stalls"] == len(silences)
+
+
+async def test_only_of_ones_own_streams(servers: tuple[SimProcess, Served]) -> None:
+    got = await fetch(servers[1].port, "GET", "/v1/streams/nobodys/trace")
+    assert (got.status, got.json["error"]["code"]) == (404, "stream_not_found")
+    assert (await fetch(servers[1].port, "POST", "/v1/streams/x/trace")).status == 405
