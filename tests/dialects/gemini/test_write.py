@@ -213,7 +213,7 @@ class TestCollect:
         assert candidate["finishReason"] == "STOP"
 
     def test_everything_in_its_order(self) -> None:
-        told = [
+        told: list[Event] = [
             Reasoning("H"),
             Reasoning("m"),
             Token("a"),
