@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -161,6 +162,15 @@ class TestCalls:
         assert parts_of(encoder.encode([Token("x")])) == [{"text": "x"}]
         (one,) = objects(encoder.encode([Finish("tool_calls", 1)]))
         assert one["candidates"][0]["index"] == 1
+
+    def test_a_copy_goes_on_in_the_middle_of_a_call(self) -> None:
+        """Views copy encoders: what comes after must be the same bytes, and must not reach the original."""
+        encoder = gemini.encoder(ABOUT, include_usage=True)
+        encoder.encode([START, ToolCall(0, "a", "f", '{"x":')])
+        copied = copy.deepcopy(encoder)
+        rest: list[Event] = [ToolCall(0, arguments="1}"), Finish("tool_calls")]
+        assert copied.encode(rest) == encoder.encode(rest)
+        assert copied.end(None, Done("tool_calls")) == encoder.end(None, Done("tool_calls"))
 
     def test_arguments_that_are_no_object(self) -> None:
         encoder = gemini.encoder(ABOUT, include_usage=True)

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from penstock.sim.process import SimProcess
-
 from tests.sim.raw import Reply, connect, read
 
 STREAMED = "/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse"

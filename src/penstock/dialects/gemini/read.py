@@ -82,7 +82,7 @@ class _PromptFeedback(msgspec.Struct, rename="camel"):
     block_reason: str | None = None
 
 
-class _UsageMetadata(msgspec.Struct, rename="camel"):
+class _UsageMetadata(msgspec.Struct, gc=False, rename="camel"):
     prompt_token_count: int | None = None
     tool_use_prompt_token_count: int | None = None
     """What the provider's own tools found: it is read by the model too, and not part of the prompt's count."""
@@ -93,12 +93,20 @@ class _UsageMetadata(msgspec.Struct, rename="camel"):
     source: UsageSource = "final"
     """Ours (see `write.py`): so that an estimate stays one when it has come through two gateways."""
 
-    def after(self, earlier: _UsageMetadata | None) -> _UsageMetadata:
-        """With what was said before and is not said again."""
-        if earlier is None:
-            return self
-        pairs = ((getattr(self, name), getattr(earlier, name)) for name in self.__struct_fields__)
-        return _UsageMetadata(*(old if new is None else new for new, old in pairs))
+    def keep(self, earlier: _UsageMetadata) -> None:
+        """Take over what was said before and is not said again. Runs for every chunk, so there is no loop."""
+        if self.prompt_token_count is None:
+            self.prompt_token_count = earlier.prompt_token_count
+        if self.tool_use_prompt_token_count is None:
+            self.tool_use_prompt_token_count = earlier.tool_use_prompt_token_count
+        if self.cached_content_token_count is None:
+            self.cached_content_token_count = earlier.cached_content_token_count
+        if self.candidates_token_count is None:
+            self.candidates_token_count = earlier.candidates_token_count
+        if self.thoughts_token_count is None:
+            self.thoughts_token_count = earlier.thoughts_token_count
+        if self.total_token_count is None:
+            self.total_token_count = earlier.total_token_count
 
     def fact(self) -> Usage:
         read, wrote = self.prompt_token_count, self.candidates_token_count
@@ -175,9 +183,12 @@ class GeminiProbe:
         if chunk.error is not _NOTHING and bytes(chunk.error) != b"null":
             self.failure = read_told(chunk.error)
             return Kind.FAILED
-        if chunk.usage_metadata is not None:
-            self._counted = chunk.usage_metadata.after(self._counted)
-            self.usage = self._counted.fact()
+        counted = chunk.usage_metadata
+        if counted is not None:
+            if self._counted is not None:
+                counted.keep(self._counted)
+            self._counted = counted
+            self.usage = counted.fact()
         for candidate in chunk.candidates or ():
             index = candidate.index or 0
             if candidate.content is not None and candidate.content.parts:
