@@ -26,8 +26,8 @@ $(STAMPS)/venv: $(UV) pyproject.toml requirements-dev.lock
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --python $(PY) --editable .
 	@mkdir -p $(STAMPS) && touch $@
 
-system: ## install what the tests need from Debian (chromium, curl), or say what is missing
-	@deploy/system-packages chromium curl
+system: ## install what the tests need from Debian (chromium, curl, nginx), or say what is missing
+	@deploy/system-packages chromium curl nginx
 
 run: setup  ## set up all, then serve the demo on http://127.0.0.1:8080
 	@.venv/bin/penstock demo --port $(PORT)

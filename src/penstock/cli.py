@@ -1,4 +1,4 @@
-"""The commands: `penstock serve | demo | check | sim | key`."""
+"""The commands: `penstock serve | demo | check | doctor | sim | key`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import click
 from penstock.app import Penstock
 from penstock.config import Config, convert, load
 from penstock.config import check as check_config
+from penstock.doctor.command import command as doctor
 from penstock.exceptions import ConfigError
 from penstock.sim.command import command as sim
 from penstock.upstreams.discovery import Found, discover
@@ -75,6 +76,7 @@ def check(path: Path) -> None:
 
 
 main.add_command(sim, "sim")
+main.add_command(doctor, "doctor")
 
 
 @main.group()
