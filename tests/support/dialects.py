@@ -1,0 +1,162 @@
+"""How a client speaks each dialect: what it asks, and how it reads text, the end and refusals.
+
+Written by hand from the providers' references, so that no dialect of the product judges itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from penstock.dialects import DIALECTS
+from penstock.faces.root import ADDRESSES
+from tests.support.client import Block
+
+Ending = Literal["", "good", "bad", "cancelled"]
+"""What a block says of the answer's end: nothing; it is whole; it failed; somebody cancelled it."""
+
+Cues = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+
+
+class Spoken(NamedTuple):
+    """One dialect, as its clients speak it."""
+
+    name: str
+    ask: Callable[[str], dict[str, Any]]
+    """The fields of a request with these words in it, besides `model` and `stream`."""
+    text: Callable[[Any, str], str]
+    """(data, event) -> the piece of the answer's text in a block."""
+    ending: Callable[[Any, str], Ending]
+    """(data, event) -> what a block says of the end."""
+    code: Callable[[Any], str | None]
+    """(data) -> Penstock's code in an error block or in the body of a refusal; None where the dialect has no place for it."""
+
+    @property
+    def path(self) -> str | None:
+        """Where requests are posted; None: this dialect is only read."""
+        return next((path for path, name in ADDRESSES.items() if name == self.name), None)
+
+    def request(
+        self, cues: Cues, prompt: str = "", *, model: str = "m", stream: bool = True, **fields: Any
+    ) -> dict[str, Any]:
+        """A request that the simulated model answers as `cues` say. `prompt` tells it apart in the truth file."""
+        several = [cues] if isinstance(cues, Mapping) else cues
+        words = " ".join([prompt, *(f"sim:{json.dumps(cue)}" for cue in several)])
+        return {"model": model, "stream": stream, **self.ask(words), **fields}
+
+    def text_of(self, blocks: Sequence[Block]) -> str:
+        return "".join(self.text(data_of(block), block.event) for block in blocks)
+
+    def endings_of(self, blocks: Sequence[Block]) -> list[Ending]:
+        """Of every block that says something of the end."""
+        return [end for block in blocks if (end := self.ending(data_of(block), block.event))]
+
+
+def data_of(block: Block) -> Any:
+    """The JSON of a block; None for what is none."""
+    try:
+        return json.loads(block.data)
+    except ValueError:
+        return None
+
+
+def _messages(words: str) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": words}]}
+
+
+def _native_text(data: Any, event: str) -> str:
+    return str(data["text"]) if event == "token" else ""
+
+
+def _native_ending(data: Any, event: str) -> Ending:
+    if event == "done":
+        return "cancelled" if data["outcome"] == "cancelled" else "good"
+    return "bad" if event == "error" else ""
+
+
+def _error_code(data: Any) -> str | None:
+    return str(data["error"]["code"]) if isinstance(data.get("error"), dict) else str(data["code"])
+
+
+def _bad(code: str | None) -> Ending:
+    return "cancelled" if code == "cancelled" else "bad"
+
+
+def _chat_text(data: Any, event: str) -> str:
+    if data is None or "error" in data:
+        return ""
+    return "".join(choice["delta"].get("content") or "" for choice in data["choices"])
+
+
+def _chat_ending(data: Any, event: str) -> Ending:
+    if data is None:
+        return "good"  # [DONE]
+    return _bad(_error_code(data)) if "error" in data else ""
+
+
+def _anthropic_text(data: Any, event: str) -> str:
+    return (
+        str(data["delta"]["text"]) if event == "content_block_delta" and data["delta"]["type"] == "text_delta" else ""
+    )
+
+
+def _anthropic_ending(data: Any, event: str) -> Ending:
+    if event == "message_stop":
+        return "good"
+    return _bad(_error_code(data)) if event == "error" else ""
+
+
+def _responses_text(data: Any, event: str) -> str:
+    return str(data["delta"]) if event == "response.output_text.delta" else ""
+
+
+def _responses_code(data: Any) -> str | None:
+    error = data.get("error") or (data.get("response") or {}).get("error") or data
+    return str(error["code"]) if "code" in error else None
+
+
+def _responses_ending(data: Any, event: str) -> Ending:
+    if event in ("response.completed", "response.incomplete"):
+        return "good"
+    return _bad(_responses_code(data)) if event in ("response.failed", "response.cancelled", "error") else ""
+
+
+def _ui_text(data: Any, event: str) -> str:
+    return str(data["delta"]) if data is not None and data["type"] == "text-delta" else ""
+
+
+def _ui_ending(data: Any, event: str) -> Ending:
+    kind = "" if data is None else data["type"]  # [DONE] closes every stream of this dialect, also one that failed
+    return {"finish": "good", "error": "bad", "abort": "cancelled"}.get(kind, "")  # type: ignore[return-value]
+
+
+def _no_code(_data: Any) -> None:
+    return None
+
+
+def _anthropic_ask(words: str) -> dict[str, Any]:
+    return {"max_tokens": 100_000, **_messages(words)}
+
+
+def _responses_ask(words: str) -> dict[str, Any]:
+    return {"input": words}
+
+
+def _ui_ask(words: str) -> dict[str, Any]:
+    return {"messages": [{"id": "1", "role": "user", "parts": [{"type": "text", "text": words}]}]}
+
+
+_ALL = (
+    Spoken("openai-chat", _messages, _chat_text, _chat_ending, _error_code),
+    Spoken("native", _messages, _native_text, _native_ending, _error_code),
+    Spoken("anthropic", _anthropic_ask, _anthropic_text, _anthropic_ending, _error_code),
+    Spoken("openai-responses", _responses_ask, _responses_text, _responses_ending, _responses_code),
+    Spoken("ui-messages", _ui_ask, _ui_text, _ui_ending, _no_code),
+)
+
+READ = {spoken.name: spoken for spoken in _ALL if spoken.name in DIALECTS}
+"""The dialects that a client can read streams in, by `?format=`."""
+
+ASKED = {name: spoken for name, spoken in READ.items() if spoken.path is not None}
+"""Those that it can also ask in."""

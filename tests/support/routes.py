@@ -1,0 +1,59 @@
+"""Penstock with any upstreams and routes, written down in one line each."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.support.serving import Served, penstock
+
+BASE = {"openai-chat": "/v1", "anthropic": "/v1", "gemini": "/v1beta", "openai-responses": "/v1"}
+"""Where the simulated model speaks each dialect."""
+
+SHORT = {"connect": 2, "first_token": 1, "silence": 1, "total": 3}
+"""Deadlines, in seconds, for tests that wait for them."""
+
+
+def upstream(
+    name: str, url: str, *, dialect: str = "openai-chat", keys: tuple[str, ...] | None = None, max_failures: int = 0
+) -> str:
+    """An upstream at the address of a simulated model; its key is its name, and it is never left alone."""
+    lines = {
+        "name": name,
+        "dialect": dialect,
+        "base_url": f"{url}{BASE[dialect]}",
+        "api_keys": [f"sk-{name}"] if keys is None else list(keys),
+        "max_failures": max_failures,
+    }
+    return _table("upstream", lines)
+
+
+def route(model: str, *targets: str, timeouts: dict[str, float] | None = None, **settings: Any) -> str:
+    """A route to upstreams by their names; each is asked for a model of the route's name."""
+    lines: dict[str, Any] = {"model": model, **settings, "timeouts": timeouts or SHORT}
+    asked = ", ".join(f"{{ upstream = {json.dumps(target)} }}" for target in targets)
+    return _table("route", lines) + f"targets = [{asked}]\n"
+
+
+def _table(name: str, lines: dict[str, Any]) -> str:
+    return f"\n[[{name}]]\n" + "".join(f"{key} = {_value(value)}\n" for key, value in lines.items())
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_value(inner)}" for key, inner in value.items()) + " }"
+    return json.dumps(value)
+
+
+@contextlib.contextmanager
+def routed(*tables: str, descriptors: int | None = None) -> Iterator[Served]:
+    """`penstock serve` with these upstreams and routes."""
+    with tempfile.TemporaryDirectory(prefix="penstock-test-") as folder:
+        path = Path(folder) / "penstock.toml"
+        path.write_text("".join(tables), "utf-8")
+        with penstock("serve", "--config", str(path), "--port", "0", descriptors=descriptors) as served:
+            yield served
