@@ -23,10 +23,12 @@ from penstock.policy.capacity import Capacity
 from penstock.policy.course import Route, Target
 from penstock.policy.health import Breaker
 from penstock.streams.attempt import Upstream
+from penstock.streams.gate import GateRule
 from penstock.streams.generation import Plan, Timeouts
 from penstock.streams.journal import MemoryJournal
 from penstock.streams.wheel import Wheel
 from penstock.upstreams import demo
+from penstock.upstreams.gate import function_gate, http_gate
 from penstock.upstreams.http import HttpUpstream
 from penstock.upstreams.pool import Pool, parse_endpoint, proxy_for
 from penstock.upstreams.python import PythonUpstream
@@ -78,7 +80,7 @@ class Penstock:
                 return PythonUpstream(upstream.name, demo.answer)
             case "python":
                 assert upstream.function is not None
-                found = self._functions.get(upstream.name) or _imported(upstream.name, upstream.function)
+                found = self._functions.get(upstream.name) or _imported(f"upstream {upstream.name}", upstream.function)
                 return PythonUpstream(upstream.name, _generator(upstream.name, upstream.function, found))
             case dialect:
                 assert upstream.base_url is not None
@@ -140,7 +142,7 @@ def _imported(name: str, path: str) -> Any:
         for part in attribute.split("."):
             found = getattr(found, part)
     except Exception as error:  # noqa: BLE001  # importing runs the user's code: it may raise anything
-        raise ConfigError(f"upstream {name}: function {path!r} can't be imported: {error}") from None
+        raise ConfigError(f"{name}: function {path!r} can't be imported: {error}") from None
     return found
 
 
@@ -158,4 +160,18 @@ def _route(route: configuration.Route, upstreams: Mapping[str, Upstream], breake
         Target(upstreams[target.upstream], target.model, target.weight, breakers[target.upstream])
         for target in route.targets
     )
-    return Route(route.model, targets, Plan(timeouts, route.on_abandon, route.grace, route.hedge), route.retries)
+    plan = Plan(timeouts, route.on_abandon, route.grace, route.hedge, _gate(route))
+    return Route(route.model, targets, plan, route.retries, route.delivery)
+
+
+def _gate(route: configuration.Route) -> GateRule | None:
+    gate = route.gate
+    if gate is None:
+        return None
+    if gate.url is not None:
+        return GateRule(http_gate(gate.url, gate.timeout), gate.window, gate.timeout)
+    assert gate.function is not None
+    found = _imported(f"route {route.model}: gate", gate.function)
+    if not callable(found):
+        raise ConfigError(f"route {route.model}: gate: {gate.function!r} is not a function")
+    return GateRule(function_gate(found), gate.window, gate.timeout)

@@ -20,6 +20,7 @@ import msgspec
 from penstock.dialects import DIALECTS, PLANNED
 from penstock.exceptions import ConfigError
 from penstock.faces.access import is_loopback
+from penstock.policy.delivery import Wish
 from penstock.upstreams.pool import parse_endpoint
 
 
@@ -76,8 +77,21 @@ class Route(_Table):
     timeouts: Timeouts = msgspec.field(default_factory=Timeouts)
     retries: int | None = None
     """Most attempts after the first one. Left out: each further target once."""
+    delivery: Wish = "stream"
+    """How answers are delivered, unless the client says."""
+    gate: Gate | None = None
     hedge: float | None = None
     """Seconds without a token after which the next target is asked as well; the first token wins."""
+
+
+class Gate(_Table):
+    """Who sees an answer's text before any client does."""
+
+    function: str | None = None
+    url: str | None = None
+    window: int | None = None
+    """Characters that are held back at most; left out: the whole answer."""
+    timeout: float = 10.0
 
 
 class Limits(_Table):
@@ -197,6 +211,7 @@ def _fields_at(key: str) -> list[str]:
         "route": Route,
         "route.targets": Target,
         "route.timeouts": Timeouts,
+        "route.gate": Gate,
         "tenant": Tenant,
         "tenant.limits": Limits,
     }
@@ -344,8 +359,26 @@ def _routes(config: Config) -> Problems:
             yield f"{key}.grace", "must be a number of seconds, and not negative"
         if route.retries is not None and not 0 <= route.retries <= 100:
             yield f"{key}.retries", "must be from 0 to 100"
+        if route.gate is not None:
+            yield from _gate(route.gate, f"{key}.gate")
         if route.hedge is not None and not 0 < route.hedge < 1e9:
             yield f"{key}.hedge", "must be a positive number of seconds"
+
+
+def _gate(gate: Gate, key: str) -> Problems:
+    if (gate.function is None) == (gate.url is None):
+        yield key, "must have either a function or a url"
+    if gate.function is not None and not re.fullmatch(r"[\w.]+:[\w.<>]+", gate.function):
+        yield f"{key}.function", 'function must be "package.module:name"'
+    if gate.url is not None:
+        try:
+            parse_endpoint(gate.url)
+        except ValueError as error:
+            yield f"{key}.url", str(error)
+    if gate.window is not None and gate.window < 1:
+        yield f"{key}.window", "must be at least 1"
+    if not 0 < gate.timeout < 1e9:
+        yield f"{key}.timeout", "must be a positive number of seconds"
 
 
 def _tenants(config: Config) -> Problems:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from penstock.dialects.base import Request
 from penstock.exceptions import InvalidPosition, Refused
 from penstock.policy.course import Route, Walk
+from penstock.policy.delivery import Wish, choose
 from penstock.streams.generation import Generation
 from penstock.streams.journal import IdempotencyKey, Journal
 from penstock.streams.reader import Reader, Sink
@@ -44,10 +45,13 @@ class Gateway:
         self._draining = False
         self._dice = random.Random()
 
-    async def open(self, request: Request, body: bytes, tenant: Tenant, key: str | None = None) -> Stream:
+    async def open(
+        self, request: Request, body: bytes, tenant: Tenant, key: str | None = None, wish: Wish | None = None
+    ) -> Stream:
         """Begin an answer, or with an Idempotency-Key that is known: find it. Returns its stream at once.
 
-        `body` is the request as the client sent it. Raises Refused.
+        `body` is the request as the client sent it, `wish` how it wants the answer (None = as the route says).
+        Raises Refused.
         """
         if self._draining:
             raise Refused(503, "shutting_down", "this node is shutting down", retry_after=1)
@@ -62,10 +66,20 @@ class Gateway:
             idempotency=idempotency,
         )
         if created:
+            self._deliver(stream, wish or route.delivery, request)
             generation = Generation(stream, self._wheel, route.plan, request_bytes=len(body), on_end=self._ended)
             self._generations[stream.id] = generation
             generation.start(Walk(route, request.model, self._dice), request)
         return stream
+
+    def _deliver(self, stream: Stream, wish: Wish, request: Request) -> None:
+        choice = choose(wish, request)
+        stream.delivery = choice.delivery
+        if choice.delivery != "stream":
+            stream.response_format = request.options.response_format
+            stream.hold = choice.delivery == "buffer"
+        if wish != "stream":
+            stream.trace.note(self._wheel.now(), "delivery", delivery=choice.delivery, why=choice.why)
 
     async def ready(self, stream: Stream) -> None:
         """Wait until the stream has something to say. Raises UpstreamFailed if it never will."""

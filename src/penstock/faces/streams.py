@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from typing import get_args
 
 import msgspec
 
@@ -22,7 +23,9 @@ from penstock.faces.asgi import ClientGone, Headers, Receive, Scope, Send, heade
 from penstock.faces.sinks import AsgiSink, DirectSink, WholeSink
 from penstock.faces.trace import trace_of
 from penstock.gateway import Gateway
+from penstock.policy.delivery import Wish
 from penstock.streams.attempt import STATUS
+from penstock.streams.delivery import Delivery
 from penstock.streams.reader import STUCK_AFTER
 from penstock.streams.stream import Stream
 from penstock.streams.view import Format
@@ -35,6 +38,8 @@ SSE_HEADERS: Headers = (
     (b"x-accel-buffering", b"no"),
 )
 MAX_KEY_LENGTH = 255
+WISHES: tuple[Wish, ...] = get_args(Wish)
+DELIVERIES: tuple[Delivery, ...] = get_args(Delivery)
 
 
 class Cancel(msgspec.Struct, forbid_unknown_fields=True):
@@ -55,7 +60,7 @@ class StreamFaces:
         """POST in `dialect`: open a stream, and follow it or wait for its end."""
         stream, streamed, include_usage = await self._open(dialect, scope, receive)
         if streamed:
-            format = Format(dialect.name, include_usage)
+            format = Format(dialect.name, include_usage, stream.delivery)
             await self._follow(stream, format, Position(stream.epoch, 0), scope, receive, send, headers, wait=True)
         else:
             await self._collect(stream, dialect, scope, receive, send, headers)
@@ -70,7 +75,7 @@ class StreamFaces:
         after = self._gateway.position(stream, header(scope, b"last-event-id") or asked.get("after"))
         # OpenAI's chat shows the usage only to those who ask; every other dialect to everybody.
         usage = dialect.name != "openai-chat" or asked.get("include_usage", "") in ("1", "true")
-        format = Format(dialect.name, usage)
+        format = Format(dialect.name, usage, _delivery(asked.get("delivery", "stream")))
         if stream.all_seen(after, format):
             await respond(send, 204, b"", [*headers, *about(stream)])
             return
@@ -103,7 +108,10 @@ class StreamFaces:
         if key is not None and not 0 < len(key) <= MAX_KEY_LENGTH:
             raise Refused(400, "invalid_request", f"Idempotency-Key must have 1 to {MAX_KEY_LENGTH} characters")
         request = dialect.parse_request(body)
-        stream = await self._gateway.open(request, body, tenant, key)
+        wish = header(scope, b"penstock-delivery")
+        if wish is not None and wish not in WISHES:
+            raise Refused(400, "invalid_request", f"Penstock-Delivery is one of: {', '.join(WISHES)}")
+        stream = await self._gateway.open(request, body, tenant, key, wish)
         return stream, request.stream, request.include_usage
 
     async def _follow(
@@ -166,6 +174,12 @@ class StreamFaces:
         except PenstockError as error:
             raise Refused(502, "upstream_protocol_error", str(error)) from None
         await respond(send, 200, body, [*headers, *about(stream)])
+
+
+def _delivery(name: str) -> Delivery:
+    if name not in DELIVERIES:
+        raise Refused(400, "invalid_request", f"delivery is one of: {', '.join(DELIVERIES)}", param="delivery")
+    return name
 
 
 def about(stream: Stream) -> Headers:

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from penstock.exceptions import Refused
+from penstock.policy.delivery import Wish
 from penstock.policy.health import Breaker
 from penstock.streams.attempt import Upstream
 from penstock.streams.generation import Plan, Step
@@ -50,6 +51,7 @@ class Route(NamedTuple):
     plan: Plan = Plan()
     retries: int | None = None
     """Most attempts after the first one. None = every further target once."""
+    delivery: Wish = "stream"
 
 
 class Walk:

@@ -57,6 +57,9 @@ STATUS: dict[str, tuple[int, Outcome]] = {
     "limit_exceeded": (504, "limit_exceeded"),
     "interrupted": (503, "interrupted"),
     "abandoned": (503, "abandoned"),
+    "refused": (403, "refused"),
+    "gate_failed": (503, "refused"),
+    "invalid_output": (502, "upstream_error"),
 }
 """What each failure is called before the first byte (HTTP status) and after it (outcome)."""
 
@@ -234,7 +237,9 @@ class Attempt:
             self._lose(Error(refused.code, refused.message, refused.retryable, outcome), refused)
 
     def fail(self, code: str, message: str, *, retryable: bool = True) -> None:
-        """Trouble, by its word in the table above."""
+        """Trouble, by its word in the table above. An answer that is whole already can't be cut any more."""
+        if self.probe.complete and code in ("stalled", "upstream_truncated") and not self.over:
+            self._complete(Done(self.probe.outcome))  # type: ignore[arg-type]  # the probe's words are outcomes
         if not self.over:
             self._lose(*failure(code, message, retryable=retryable))
 
@@ -256,10 +261,10 @@ class Attempt:
         self.won = True
         stream = self.stream
         self._generation.won(self, now)
-        self._append = stream.append
+        self._append = self._generation.into
         if self.step.upstream.dialect == "native":
             # The log announces itself; what a native upstream says of its own stream is not of ours.
-            stream.append(encode_event(Start(stream.id, stream.about.model)))
+            self._append(encode_event(Start(stream.id, stream.about.model)))
         for block in self._early:
             append = self._append  # the stream may be over by then: it grew larger than an answer may be
             append(block)

@@ -23,6 +23,8 @@ from typing import Literal, NamedTuple, Protocol
 from penstock.dialects.base import Request
 from penstock.exceptions import Refused
 from penstock.streams.attempt import Attempt, Upstream, failure
+from penstock.streams.delivery import problem
+from penstock.streams.gate import Gate, GateRule
 from penstock.streams.stream import Stream
 from penstock.streams.timing import Timing
 from penstock.streams.wheel import Wheel
@@ -51,6 +53,8 @@ class Plan(NamedTuple):
     """Seconds without any reader after which an abandoned generation is cancelled."""
     hedge: float | None = None
     """Seconds without a token after which another upstream is asked as well; the first token wins."""
+    gate: GateRule | None = None
+    """Who sees the text before the readers do."""
 
 
 class Step(NamedTuple):
@@ -85,7 +89,9 @@ class Generation:
 
     __slots__ = (
         "_abandon_at",
+        "_closing",
         "_course",
+        "_gate",
         "_lost",
         "_now",
         "_on_end",
@@ -97,6 +103,7 @@ class Generation:
         "_waiting",
         "_wheel",
         "_winner",
+        "into",
         "over",
         "plan",
         "ready",
@@ -121,6 +128,10 @@ class Generation:
         """Done when the client can be answered: with a stream, or with the stream's `refusal`."""
         self._wheel = wheel
         self._now = wheel.now
+        self.into: Callable[[bytes], None] = stream.append
+        """Where the winner's blocks go."""
+        self._gate: Gate | None = None
+        self._closing = False
         self._course: Course | None = None
         self._request: Request | None = None
         self._running: list[Attempt] = []
@@ -158,11 +169,28 @@ class Generation:
         self.stream.dropped = attempt.dropped
         self.stream.become(attempt.step.upstream.dialect)
         self._request = None  # nobody else will be asked: a live stream does not carry what it was asked
-        self._commit()
+        if self.plan.gate is not None:
+            self._gate = Gate(self, self.plan.gate, attempt.step.upstream.dialect)
+            self.into = self._gate.push
+        else:
+            self._commit()
 
     def complete(self, attempt: Attempt, last: Done) -> None:
         """The answer is whole."""
-        self._finish(last, None)
+        self._closing = True
+        if self._gate is not None:
+            self._gate.close(lambda: self._inspect(last))
+        else:
+            self._inspect(last)
+
+    def shown(self) -> None:
+        """What the gate held back has reached the readers."""
+        self._said_at = self._now()
+        self._commit()
+
+    def refuse(self, code: str, reason: str) -> None:
+        """The gate let no more pass."""
+        self.fail(code, reason, retryable=code != "refused")
 
     def lost(self, attempt: Attempt, error: Error, refused: Refused) -> None:
         """`attempt` failed. Before the first token there may be another; after it this is the end."""
@@ -268,6 +296,28 @@ class Generation:
             self.stream.trace.note(now, "hedged", upstream=step.upstream.name)
             self._attempt(step)
 
+    def _inspect(self, last: Done) -> None:
+        """An answer that is delivered in whole parts is looked at as a whole, before it may count as complete."""
+        stream = self.stream
+        if self.over:
+            return
+        if stream.delivery == "stream" or last.outcome not in ("completed", "tool_calls") or stream.log.first:
+            self._finish(last, None)
+            return
+        looking = asyncio.get_running_loop().run_in_executor(
+            None, problem, list(stream.events()), stream.response_format
+        )
+        looking.add_done_callback(lambda found: self._inspected(last, found))
+
+    def _inspected(self, last: Done, found: asyncio.Future[str | None]) -> None:
+        if self.over:
+            return
+        wrong = None if found.cancelled() or found.exception() is not None else found.result()
+        if wrong is None:
+            self._finish(last, None)
+        else:
+            self.fail("invalid_output", wrong)
+
     def _commit(self) -> None:
         if not self.ready.done():
             self.ready.set_result(None)
@@ -278,6 +328,8 @@ class Generation:
             return
         self.over = True
         self._waiting = None
+        if self._gate is not None:
+            self._gate.stop()
         running, self._running = self._running, []
         for attempt in running:
             attempt.stop()
@@ -323,7 +375,7 @@ class Generation:
             for attempt in list(self._running):
                 if now >= attempt.asked + limits.first_token:
                     attempt.fail("upstream_timeout", f"no token came within {limits.first_token:g} s")
-        elif not self._paused and now >= winner.last_byte + limits.silence:
+        elif not self._paused and not self._closing and now >= winner.last_byte + limits.silence:
             winner.fail("stalled", f"the upstream was silent for {limits.silence:g} s")
         if self.stream.end is not None:
             return None
@@ -345,7 +397,8 @@ class Generation:
             asked = min((attempt.asked for attempt in self._running), default=now)
             return min(when, asked + limits.first_token, now + limits.silence)
         # While paused, look again a little later.
-        return min(when, now + limits.silence if self._paused else winner.last_byte + limits.silence)
+        idle = self._paused or self._closing
+        return min(when, now + limits.silence if idle else winner.last_byte + limits.silence)
 
     def _heard_at(self) -> float:
         """When the readers last heard something."""

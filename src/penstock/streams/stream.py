@@ -7,11 +7,12 @@ queue, task or await between the upstream's bytes and the clients'.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from penstock.dialects import DIALECTS
 from penstock.dialects.base import Description
 from penstock.exceptions import InvalidPosition, Refused
+from penstock.streams.delivery import Delivery
 from penstock.streams.log import Log
 from penstock.streams.reader import STUCK_AFTER, Reader, Sink
 from penstock.streams.timing import Timing
@@ -74,6 +75,7 @@ class Stream:
         "_wheel",
         "_writes",
         "about",
+        "delivery",
         "dialect",
         "dropped",
         "end",
@@ -87,6 +89,7 @@ class Stream:
         "producer",
         "readers",
         "refusal",
+        "response_format",
         "retain",
         "tenant",
         "timing",
@@ -114,6 +117,10 @@ class Stream:
         self.readers: set[Reader] = set()
         self.producer: Producer | None = None
         self.on_end: list[Callable[[Stream], None]] = []
+        self.delivery: Delivery = "stream"
+        """How the client that began it wants it. Other readers may see it in other ways."""
+        self.response_format: dict[str, Any] | None = None
+        """What a whole answer must be, if it is delivered as one."""
         self.hold = False
         """Forget nothing while live: somebody waits for the whole answer."""
         self._head = f"id: {epoch}:".encode()
@@ -307,7 +314,7 @@ class Stream:
         for view in self._views:
             if view.format == format:
                 return view
-        if format.dialect == self.dialect:
+        if format.dialect == self.dialect and format.delivery == "stream":
             view = SourceView(self, format)
         else:
             view = TranslatedView(self, format)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from penstock.dialects import DIALECTS
 from penstock.dialects.base import Decoder, Encoder, Ending
-from penstock.wire.events import Start
+from penstock.streams.delivery import Delivery, Packer
+from penstock.wire.events import Done, Start, Terminal, Usage
 
 if TYPE_CHECKING:
     from penstock.streams.reader import Reader
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
 
 
 class Format(NamedTuple):
-    """What a client sees: a dialect, with or without the usage."""
+    """What a client sees: a dialect, with or without the usage, in pieces or in whole parts."""
 
     dialect: str
     include_usage: bool = False
+    delivery: Delivery = "stream"
 
 
 def frame(epoch: str, offset: int, blocks: list[bytes], seen: int = 0) -> bytes:
@@ -122,11 +124,12 @@ class SourceView:
 class Cursor:
     """A decoder and an encoder, at one offset of a log."""
 
-    __slots__ = ("_opened", "decoder", "encoder", "offset")
+    __slots__ = ("_opened", "_packer", "decoder", "encoder", "offset")
 
     def __init__(self, stream: Stream, format: Format) -> None:
         self.offset = 0
         self._opened = False
+        self._packer = None if format.delivery == "stream" else Packer(format.delivery)
         self.decoder: Decoder = DIALECTS[stream.dialect].decoder(stream.about)
         self.encoder: Encoder = DIALECTS[format.dialect].encoder(stream.about, include_usage=format.include_usage)
 
@@ -136,7 +139,15 @@ class Cursor:
         events = self.decoder.decode(block)
         if self._opened:
             events = [event for event in events if not isinstance(event, Start)]
-        return self.encoder.encode(events)
+        return self.encoder.encode(events if self._packer is None else self._packer.feed(events))
+
+    def end(self, usage: Usage | None, last: Terminal) -> list[bytes]:
+        """The terminal entry, in the target dialect."""
+        blocks: list[bytes] = []
+        if self._packer is not None:
+            good = isinstance(last, Done) and last.outcome != "cancelled"
+            blocks = self.encoder.encode(self._packer.end(good=good))
+        return [*blocks, *self.encoder.end(usage, last)]
 
     def open_at(self, offset: int, start: Start) -> None:
         """Go on after `offset`, as if the answer's beginning had been rendered."""
@@ -195,9 +206,9 @@ class TranslatedView:
         stream = self._stream
         assert stream.end is not None
         usage, _, last = stream.end
-        encoder = (self._cursor or self._replayed(stream.log.last)).encoder
-        blocks = encoder.encode([Start(stream.id, stream.about.model)]) if stream.end_offset == 1 else []
-        return [*blocks, *encoder.end(usage, last)]
+        cursor = self._cursor or self._replayed(stream.log.last)
+        blocks = cursor.encoder.encode([Start(stream.id, stream.about.model)]) if stream.end_offset == 1 else []
+        return [*blocks, *cursor.end(usage, last)]
 
     def forget(self, first: int) -> None:
         self._base = self._replayed(first)

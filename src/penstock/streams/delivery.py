@@ -1,0 +1,170 @@
+"""Delivery: an answer in pieces as they come, or in whole parts.
+
+    stream   every piece as it comes
+    tools    text as it comes, each tool call in one piece once it is complete
+    buffer   the whole answer in one part of each kind, at its end, and only if it ended well
+
+A `Packer` stands between a view's decoder and its encoder. What it gives is a function of the events alone, so that
+rendering again gives the same blocks with the same ids.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal
+
+import jsonschema
+import msgspec
+from jsonschema.validators import extend
+from referencing import Registry
+
+from penstock.wire.events import Event, Finish, Reasoning, Refusal, Start, Token, ToolCall
+
+Delivery = Literal["stream", "tools", "buffer"]
+
+SCHEMA_SECONDS = 1.0
+"""How long an answer is held against its schema: schemas come from strangers."""
+
+
+class Packer:
+    """See the module. One for each cursor; copied with it."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        self._all = delivery == "buffer"
+        self._held: list[Event] = []
+
+    def feed(self, events: Iterable[Event]) -> list[Event]:
+        """What is to be told now."""
+        told: list[Event] = []
+        for event in events:
+            if isinstance(event, Start):
+                told.append(event)
+            elif self._all:
+                _merge(self._held, event)
+            elif isinstance(event, ToolCall):
+                told += self._take(event.choice, event.index)
+                _merge(self._held, event)
+            else:
+                if isinstance(event, Finish):
+                    told += self._take(event.index, None)
+                told.append(event)
+        return told
+
+    def end(self, *, good: bool) -> list[Event]:
+        """The rest. Of an answer that did not end well, nothing: a part that is not whole is none."""
+        held, self._held = self._held, []
+        return held if good else []
+
+    def _take(self, choice: int, before: int | None) -> list[Event]:
+        """The held calls of a choice, only those before number `before` if it is given."""
+        taken: list[Event] = [
+            event
+            for event in self._held
+            if isinstance(event, ToolCall) and event.choice == choice and (before is None or event.index < before)
+        ]
+        self._held = [event for event in self._held if event not in taken]
+        return taken
+
+
+def _merge(held: list[Event], event: Event) -> None:
+    """Add `event` to what is held: text to text of the same kind that stands last, a call's pieces to their call."""
+    match event:
+        case ToolCall():
+            for number, other in enumerate(held):
+                if isinstance(other, ToolCall) and (other.choice, other.index) == (event.choice, event.index):
+                    held[number] = ToolCall(
+                        other.index,
+                        other.id if other.id is not None else event.id,
+                        other.name if other.name is not None else event.name,
+                        other.arguments + event.arguments,
+                        other.choice,
+                    )
+                    return
+        case Token(text, index) | Reasoning(text, index) | Refusal(text, index):
+            last = held[-1] if held else None
+            if isinstance(last, Token | Reasoning | Refusal) and type(last) is type(event) and last.index == index:
+                held[-1] = type(last)(last.text + text, index)
+                return
+        case _:
+            pass
+    held.append(event)
+
+
+def problem(events: Iterable[Event], response_format: Mapping[str, Any] | None) -> str | None:
+    """What is wrong with a whole answer that is to be delivered in parts; None if nothing is.
+
+    Tool arguments must be JSON objects; an answer with a `response_format` must be JSON, and fit its schema if it has one.
+    """
+    held: list[Event] = []
+    for event in events:
+        if not isinstance(event, Reasoning | Start):
+            _merge(held, event)
+    texts: dict[int, str] = {}
+    for event in held:
+        if isinstance(event, ToolCall):
+            if not isinstance(_json(event.arguments or "{}"), dict):
+                return f"the arguments of tool call {event.index} ({event.name}) are not a JSON object"
+        elif isinstance(event, Token):
+            texts[event.index] = texts.get(event.index, "") + event.text
+    if response_format is None:
+        return None
+    for text in texts.values():
+        value = _json(text)
+        if value is _NOTHING:
+            return "the answer is not JSON, which response_format asks for"
+        described = response_format.get("json_schema")
+        if isinstance(described, dict) and isinstance(described.get("schema"), dict):
+            misfit = _misfit(value, described["schema"])
+            if misfit is not None:
+                return f"the answer does not fit its schema: {misfit}"
+    return None
+
+
+_NOTHING = object()
+
+
+def _json(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return _NOTHING
+
+
+_LEFT_OUT = frozenset(("pattern", "patternProperties", "unevaluatedProperties", "uniqueItems"))
+"""Rules whose cost a stranger's schema could make endless: regular expressions, and comparing all with all."""
+
+
+class _TooLong(Exception):
+    """The schema costs more than it is worth."""
+
+
+def _misfit(value: Any, schema: dict[str, Any]) -> str | None:
+    """The first place where `value` does not fit, or None; also if that can't be found out in time.
+
+    Some rules are left out, and references outside the schema are not fetched: a stranger's schema must do no harm.
+    """
+    deadline = time.monotonic() + SCHEMA_SECONDS
+
+    def timed(name: str, check: Any) -> Any:
+        def checking(validator: Any, wanted: Any, instance: Any, among: Any) -> Iterator[Any]:
+            if time.monotonic() > deadline:
+                raise _TooLong
+            if name not in _LEFT_OUT and not (name == "additionalProperties" and "patternProperties" in among):
+                yield from check(validator, wanted, instance, among) or ()
+
+        return checking
+
+    base: Any = jsonschema.Draft202012Validator
+    rules = {name: timed(name, check) for name, check in base.VALIDATORS.items()}
+    try:
+        kind: Any = extend(base, rules)  # type: ignore[no-untyped-call]  # its own typing
+        error = next(kind(schema, registry=Registry()).iter_errors(value), None)
+    except Exception:  # noqa: BLE001  # a broken schema may raise anything; it is for the provider to refuse
+        return None
+    if error is None:
+        return None
+    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)
+    return (
+        f"at ${where}: it is not what {'.'.join(str(part) for part in error.schema_path)[:100] or 'the schema'} wants"
+    )
