@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import urllib.parse
 from typing import NamedTuple
 
 PATH = "/v1/doctor"
 _ENDS = (PATH, "/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/streams", "/v1/models", "/v1")
 """What people copy from their clients: all of them are below the same place."""
+
+_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?")
+"""A name, or a number of IPv6 with its zone."""
 
 
 class Address(NamedTuple):
@@ -21,7 +25,7 @@ class Address(NamedTuple):
     @property
     def authority(self) -> str:
         """What a Host header says."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = f"[{self.host.partition('%')[0]}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}"
 
     @property
@@ -68,7 +72,9 @@ def _split(text: str) -> Address:
     try:
         host = parts.hostname if parts.hostname.isascii() else parts.hostname.encode("idna").decode()
     except UnicodeError:
-        raise ValueError("the host is no name that can exist") from None
+        host = ""
+    if not _HOST.fullmatch(host):
+        raise ValueError("the host is no name that can exist")
     tls = parts.scheme == "https"
     path = urllib.parse.quote(parts.path or "/", safe="/%:@!$&'()*+,;=-._~")
     query = urllib.parse.quote(parts.query, safe="/%:@!$&'()*+,;=-._~?")
