@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import zlib
 from typing import Literal
 
@@ -14,9 +15,12 @@ from hypothesis import strategies as st
 from penstock.doctor.answer import MAX_SHOWN_BYTES, Answer
 from penstock.doctor.observation import Asked, Observation
 
+START = (
+    b'id: abc123:1\nevent: start\ndata: {"events":2,"http":"1.0","via":"1.1 x","forwarded":["cf-ray"],"comments":1}\n\n'
+    b": keepalive\n\n"
+)
 BLOCKS = [
-    b'id: abc123:1\nevent: start\ndata: {"events":2,"pace":0.1,"http":"1.0","via":"1.1 x","forwarded":["cf-ray"],"comments":1}\n\n'
-    b": keepalive\n\n",
+    START,
     b'id: abc123:2\nevent: probe\ndata: {"n":1,"at":0.001}\n\n',
     b'id: abc123:3\nevent: probe\ndata: {"n":2,"at":0.101,"pad":"..."}\n\n',
     b'id: abc123:4\nevent: done\ndata: {"at":0.2}\n\n',
@@ -60,7 +64,7 @@ def test_every_event_has_the_time_of_the_read_that_completed_it() -> None:
 @given(st.lists(st.integers(0, len(WHOLE)), max_size=12))
 def test_cuts_change_nothing_but_times(places: list[int]) -> None:
     cuts = [0, *sorted(places), len(WHOLE)]
-    seen = read(*(WHOLE[a:b] for a, b in zip(cuts, cuts[1:], strict=False) if a < b))
+    seen = read(*(WHOLE[a:b] for a, b in itertools.pairwise(cuts) if a < b))
     whole = read(WHOLE)
     assert [(one.number, one.sent, one.id) for one in seen.arrivals] == [
         (one.number, one.sent, one.id) for one in whole.arrivals
@@ -137,6 +141,8 @@ def test_what_is_no_comment_is_not_counted() -> None:
 
 @given(st.binary(max_size=300), st.booleans())
 def test_no_bytes_are_too_wild(noise: bytes, in_body: bool) -> None:
-    seen = read((OK + b"Transfer-Encoding: chunked\r\n\r\n" + chunked(BLOCKS[0], end=False) if in_body else b"") + noise)
+    seen = read(
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n" + chunked(BLOCKS[0], end=False) if in_body else b"") + noise
+    )
     assert seen.ended in ("complete", "closed", "broken", "flood")
     msgspec.json.encode(seen)

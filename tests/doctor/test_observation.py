@@ -54,7 +54,7 @@ def test_nothing_is_held_longer_than_the_gate_is_closed(asked: Asked, gate: floa
 def test_nothing_seen_has_figures_too() -> None:
     nothing = Observation(url="http://x/")
     assert (nothing.bursts, nothing.held, nothing.delays, nothing.silence) == (0, 0.0, [], 0.0)
-    assert not (nothing.begun or nothing.reached or nothing.whole or nothing.cut_in_silence)
+    assert not any((nothing.begun, nothing.reached, nothing.whole, nothing.cut_in_silence))
 
 
 def test_a_cut_is_in_the_silence_only_if_the_last_event_before_it_came_last() -> None:

@@ -55,7 +55,7 @@ def as_text(report: Report) -> str:
     for finding in report.findings:
         lines += _named(finding.severity, finding.says)
         if finding.do:
-            lines += _named("", f"→ {finding.do.strip()}")
+            lines += _named("", f"→ {finding.do}")
     lines += ["", _summary(report)]
     return "\n".join(_plain(line) for line in lines)
 
