@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from penstock.dialects.anthropic.request import BUDGETS, DEFAULT_MAX_TOKENS
+from penstock.dialects.anthropic.thinking import DEFAULT_MAX_TOKENS
 from penstock.dialects.base import Message, Options, Request, Tool
 from penstock.dialects.openai_chat import OpenAIChat
 from penstock.exceptions import Refused
@@ -336,6 +336,19 @@ class TestEncodeRequest:
         assert body.keys() == {"model", "messages", "stream", "max_tokens", "temperature"}
         assert self.sent(top_p=0.9)["top_p"] == 0.9
 
+    def test_sampling_goes_neither_with_thinking_nor_to_models_that_do_not_know_it(self) -> None:
+        sampling: dict[str, Any] = {"temperature": 0.5, "top_p": 0.9, "top_k": 3}
+        assert "temperature" not in self.sent(**sampling, reasoning_effort="low", dropped=list(sampling))
+        request = Request(dialect="native", model="m", messages=[Message("user", "hi")], options=Options(**sampling))
+        assert messages.encode_request(request, "claude-opus-5").dropped == list(sampling)
+        assert messages.encode_request(request, "claude-opus-4-6").dropped == ["top_p"]
+
+    def test_an_effort_stands_beside_a_format(self) -> None:
+        options = Options(response_format=SHAPE, reasoning_effort="low")
+        request = Request(dialect="native", model="m", messages=[Message("user", "hi")], options=options)
+        sent = json.loads(messages.encode_request(request, "claude-opus-5").body)
+        assert sent["output_config"] == {"format": {"type": "json_schema", "schema": SCHEMA}, "effort": "low"}
+
     @pytest.mark.parametrize(
         ("facts", "param"),
         [
@@ -352,76 +365,6 @@ class TestEncodeRequest:
         with pytest.raises(Refused) as refused:
             self.sent(**facts)
         assert (refused.value.status, refused.value.param) == (400, param)
-
-
-class TestThinking:
-    """A budget is always below `max_tokens`, and nothing else is asked for that does not go with it."""
-
-    def sent(self, most: int | None = None, last: str = "user", **options: Any) -> tuple[Any, int, list[str]]:
-        said = [Message("user", "hi"), Message(last, "x", tool_call_id="t")]
-        request = Request(
-            dialect="openai-chat",
-            model="m",
-            messages=said,
-            max_tokens=most,
-            tools=[Tool("f")],
-            options=Options(**options),
-        )
-        outgoing = messages.encode_request(request, "c")
-        body = json.loads(outgoing.body)
-        return body.get("thinking"), body["max_tokens"], list(outgoing.dropped)
-
-    @pytest.mark.parametrize(("effort", "budget"), BUDGETS.items())
-    def test_an_effort_is_a_budget(self, effort: str, budget: int) -> None:
-        thinking = {"type": "enabled", "budget_tokens": budget}
-        assert self.sent(reasoning_effort=effort) == (thinking, DEFAULT_MAX_TOKENS + budget, [])
-        assert self.sent(reasoning_effort=effort, most=50_000) == (thinking, 50_000, [])
-
-    @pytest.mark.parametrize(
-        ("facts", "budget", "most"),
-        [
-            ({"reasoning_tokens": 5000}, 5000, DEFAULT_MAX_TOKENS + 5000),
-            ({"reasoning_tokens": 1}, 1024, DEFAULT_MAX_TOKENS + 1024),
-            ({"reasoning_effort": "high", "most": 16384}, 8192, 16384),
-            ({"reasoning_effort": "high", "most": 16385}, 16384, 16385),
-            ({"reasoning_effort": "low", "most": 2048}, 1024, 2048),
-            ({"reasoning_effort": "low", "reasoning_tokens": 9000}, 2048, DEFAULT_MAX_TOKENS + 2048),
-        ],
-    )
-    def test_budgets(self, facts: Any, budget: int, most: int) -> None:
-        assert self.sent(**facts) == ({"type": "enabled", "budget_tokens": budget}, most, [])
-
-    @pytest.mark.parametrize("facts", [{}, {"reasoning_effort": "none"}, {"reasoning_tokens": 0}])
-    def test_no_thinking(self, facts: Any) -> None:
-        assert self.sent(**facts) == (None, DEFAULT_MAX_TOKENS, [])
-
-    @pytest.mark.parametrize(
-        "facts",
-        [
-            {"most": 1024},
-            {"most": 2047},
-            {"tool_choice": "required"},
-            {"tool_choice": "function:f"},
-            {"last": "assistant"},
-            {"last": "tool"},
-        ],
-    )
-    def test_where_it_may_not_be_asked_to_think_it_is_said(self, facts: Any) -> None:
-        assert self.sent(reasoning_effort="low", **facts)[::2] == (None, ["reasoning_effort"])
-        assert self.sent(reasoning_tokens=2048, **facts)[::2] == (None, ["reasoning_tokens"])
-
-    def test_an_effort_that_nobody_knows(self) -> None:
-        assert self.sent(reasoning_effort="heroic") == (None, DEFAULT_MAX_TOKENS, ["reasoning_effort"])
-
-    def test_sampling_does_not_go_with_it(self) -> None:
-        thinking, _, dropped = self.sent(reasoning_effort="low", temperature=0.5, top_p=0.9, top_k=3)
-        assert (thinking["budget_tokens"], dropped) == (2048, ["temperature", "top_p", "top_k"])
-
-    @given(st.integers(1, 70_000), st.integers(1, 70_000))
-    def test_is_always_below_what_it_may_say(self, most: int, tokens: int) -> None:
-        thinking, told, _ = self.sent(most=most, reasoning_tokens=tokens)
-        assert told == most
-        assert thinking is None or 1024 <= thinking["budget_tokens"] < told
 
 
 @given(

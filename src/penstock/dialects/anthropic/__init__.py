@@ -8,6 +8,8 @@ names its type twice: as the block's `event`, and in its JSON, which is the one 
     request.py    parse_request, encode_request
     messages.py   the conversation in a request, both ways
     content.py    images and documents in it, both ways
+    thinking.py   how much to think, and how much to say
+    models.py     what models take
     read.py       the upstream's blocks: MessagesProbe, MessagesDecoder
     write.py      the client's blocks: MessagesEncoder
     collect.py    the answer in one piece
@@ -30,7 +32,10 @@ from penstock.wire.events import Event
 __all__ = ["VERSION", "Anthropic"]
 
 VERSION = "2023-06-01"
-"""The version of the API that is written here: https://platform.claude.com/docs/en/api/versioning."""
+"""The version of the API that is spoken here: https://platform.claude.com/docs/en/api/versioning.
+
+What 2026-10-21 allows, this one allows too, and sampling besides; what it answers is the same.
+"""
 
 
 class Anthropic:

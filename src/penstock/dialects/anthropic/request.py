@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 
 from penstock.dialects.anthropic.messages import Block, Noted, Turn, read_messages, write_messages
+from penstock.dialects.anthropic.models import traits
+from penstock.dialects.anthropic.thinking import think
 from penstock.dialects.base import (
     Options,
     Outgoing,
@@ -25,15 +27,6 @@ from penstock.exceptions import Refused
 
 PATH = "/messages"
 TARGET = "anthropic"
-
-DEFAULT_MAX_TOKENS = 4096
-"""This API demands `max_tokens`: what a request of another dialect gets that says nothing of it."""
-
-BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 32768}
-"""Tokens for thinking, by the word for the effort; `none` is no thinking."""
-
-LEAST_BUDGET = 1024
-"""What the API allows at least."""
 
 
 class _ToolSpec(msgspec.Struct):
@@ -184,7 +177,7 @@ def _read_options(asked: _MessagesRequest, noted: Noted) -> Options:
             options.reasoning_tokens = thinking.budget_tokens
         elif options.reasoning_effort is None:
             noted.hint("thinking")
-        if thinking.display is not None:
+        if thinking.display not in (None, "summarized"):
             noted.hint("thinking.display")
     return options
 
@@ -216,21 +209,18 @@ def encode_request(request: Request, model: str) -> Outgoing:
         fields["stop_sequences"] = options.stop
     if options.user is not None:
         fields["metadata"] = {"user_id": options.user}
-    budget = _budget(request, dropped)
-    fields["max_tokens"] = request.max_tokens or DEFAULT_MAX_TOKENS + (budget or 0)
-    if budget is not None:
-        fields["thinking"] = {"type": "enabled", "budget_tokens": budget}
-    _sample(options, fields, dropped, thinks=budget is not None)
+    think(request, traits(model), fields, dropped)
+    _sample(options, fields, dropped, takes=traits(model).samples and "thinking" not in fields)
     return Outgoing(PATH, encode_json(fields), dropped)
 
 
-def _sample(options: Options, fields: dict[str, Any], dropped: list[str], *, thinks: bool) -> None:
-    """Sampling: none of it goes with thinking, and newer models take one of temperature and top_p, not both."""
+def _sample(options: Options, fields: dict[str, Any], dropped: list[str], *, takes: bool) -> None:
+    """Sampling: none of it goes with thinking, and some models take one of temperature and top_p, not both."""
     for name in ("temperature", "top_p", "top_k"):
         value = getattr(options, name)
         if value is None:
             continue
-        if thinks or (name == "top_p" and "temperature" in fields):
+        if not takes or (name == "top_p" and "temperature" in fields):
             dropped.append(name)
         elif name == "temperature" and value > 1:
             fields[name] = 1.0  # the API's most
@@ -238,30 +228,6 @@ def _sample(options: Options, fields: dict[str, Any], dropped: list[str], *, thi
         else:
             fields[name] = value
     dropped += [n for n in ("seed", "presence_penalty", "frequency_penalty") if getattr(options, n) is not None]
-
-
-def _budget(request: Request, dropped: list[str]) -> int | None:
-    """The tokens for thinking, always fewer than `max_tokens`; None where it must not think, or can't be asked to."""
-    options, most = request.options, request.max_tokens
-    name = "reasoning_effort" if options.reasoning_effort is not None else "reasoning_tokens"
-    if options.reasoning_effort is not None:
-        budget = 0 if options.reasoning_effort == "none" else BUDGETS.get(options.reasoning_effort, -1)
-    else:
-        budget = options.reasoning_tokens or 0
-    if budget == 0:
-        return None
-    budget = max(budget, LEAST_BUDGET) if budget > 0 else budget
-    if most is not None and budget >= most:
-        # The client's limit holds for the whole answer, thoughts included. Half of it is left for words.
-        budget = most // 2
-    # The API refuses to think where a tool is forced, where the answer is begun already, and in the middle of a turn
-    # of tool calls whose earlier thoughts it is not given back.
-    forced = options.tool_choice is not None and options.tool_choice not in ("auto", "none")
-    begun = bool(request.messages) and request.messages[-1].role in ("assistant", "tool")
-    if budget < LEAST_BUDGET or forced or begun:
-        dropped.append(name)
-        return None
-    return budget
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
