@@ -1,4 +1,4 @@
-"""The commands: `penstock serve | demo | check | doctor | sim | key`."""
+"""The commands: `penstock serve | demo | check | doctor | trace | sim | key`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from penstock.config import check as check_config
 from penstock.doctor.command import command as doctor
 from penstock.exceptions import ConfigError
 from penstock.sim.command import command as sim
+from penstock.timeline import NotTold
+from penstock.timeline import fetch as fetch_trace
+from penstock.timeline import lines as trace_lines
 from penstock.upstreams.discovery import Found, discover
 from penstock.version import __version__
 
@@ -77,6 +80,21 @@ def check(path: Path) -> None:
 
 main.add_command(sim, "sim")
 main.add_command(doctor, "doctor")
+
+
+@main.command()
+@click.argument("stream")
+@click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="The server's address.")
+@click.option("--key", envvar="PENSTOCK_KEY", help="An API key of the stream's tenant (or PENSTOCK_KEY).")
+def trace(stream: str, url: str, key: str | None) -> None:
+    """Show what happened to a stream, and when."""
+    try:
+        told = fetch_trace(url, stream, key)
+    except NotTold as error:
+        click.echo(f"penstock: {error}", err=True)
+        sys.exit(2)
+    for line in trace_lines(told):
+        click.echo(line)
 
 
 @main.group()

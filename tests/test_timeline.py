@@ -1,0 +1,103 @@
+"""`penstock trace`: a timeline that people can read, and clear words when there is none."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from penstock.timeline import lines
+from tests.support.client import fetch, native
+from tests.support.serving import Served, river
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    with river() as (_, served):
+        yield served
+
+
+def trace(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "penstock", "trace", *arguments], capture_output=True, text=True, timeout=60
+    )
+
+
+async def test_a_stream_that_was(served: Served) -> None:
+    got = await fetch(served.port, "POST", "/v1/streams", native({"tokens": 3}))
+    done = trace(got.stream_id, "--url", served.url)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{got.stream_id}  m  completed, ")
+    assert "sim, as m" in done.stdout
+    assert done.stdout.rstrip().endswith("completed")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("nobodys",), "no such stream"),
+        (("x", "--url", "http://127.0.0.1:9"), "no trace from http://127.0.0.1:9"),
+        (("x", "--url", "file:///etc/passwd"), "not an http://"),
+    ],
+)
+async def test_there_is_none(served: Served, arguments: tuple[str, ...], words: str) -> None:
+    url = () if "--url" in arguments else ("--url", served.url)
+    done = trace(*arguments, *url)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_every_mark_has_words() -> None:
+    marks = [
+        {"at": 0.0, "what": "delivery", "delivery": "buffer", "why": "a short answer"},
+        {"at": 0.0, "what": "attempt", "upstream": "main", "model": "gpt"},
+        {"at": 0.5, "what": "lost", "upstream": "main", "code": "upstream_timeout", "message": "no token"},
+        {"at": 0.5, "what": "waiting", "upstream": "main", "seconds": 0.25},
+        {"at": 0.6, "what": "hedged", "upstream": "spare"},
+        {"at": 0.7, "what": "stopped", "upstream": "spare", "why": "another was first"},
+        {"at": 0.7, "what": "first_token", "upstream": "main"},
+        {"at": 0.8, "what": "attached", "format": "native", "after": "e:3"},
+        {"at": 0.9, "what": "detached", "format": "native", "readers": 0},
+        {"at": 5.0, "what": "silence", "seconds": 3.5},
+        {"at": 6.0, "what": "ended", "outcome": "stalled", "code": "stalled"},
+    ]
+    told = list(
+        lines(
+            {
+                "stream": "s1",
+                "model": "m",
+                "live": False,
+                "outcome": "stalled",
+                "events": 7,
+                "time_to_first_token": 0.7,
+                "longest_gap": 3.5,
+                "stalls": 1,
+                "usage": {"input_tokens": None, "output_tokens": 5, "source": "estimated"},
+                "marks": marks,
+                "left_out": 2,
+            }
+        )
+    )
+    assert told == [
+        "s1  m  stalled, 7 events",
+        "first token after 0.700 s, longest gap 3.500 s, 1 stalls",
+        "tokens: ? in, 5 out (estimated)",
+        "",
+        "    0.000 s  delivery     buffer: a short answer",
+        "    0.000 s  attempt      main, as gpt",
+        "    0.500 s  lost         main: upstream_timeout, no token",
+        "    0.500 s  waiting      0.25 s, then main",
+        "    0.600 s  hedged       spare",
+        "    0.700 s  stopped      spare: another was first",
+        "    0.700 s  first token  main",
+        "    0.800 s  attached     a reader in native, after e:3",
+        "    0.900 s  detached     a reader in native; 0 left",
+        "    5.000 s  silence      of 3.5 s",
+        "    6.000 s  ended        stalled stalled",
+        "              (2 more marks were left out)",
+    ]
