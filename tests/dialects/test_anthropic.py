@@ -15,6 +15,7 @@ from penstock.dialects.anthropic import VERSION, Anthropic
 from penstock.dialects.base import Dialect, Ending, Kind
 from penstock.dialects.native import Native
 from penstock.dialects.openai_chat import OpenAIChat
+from penstock.exceptions import Refused
 from penstock.wire import sse
 from penstock.wire.events import (
     NAMES,
@@ -183,3 +184,36 @@ def test_events_reach_its_clients_by_name() -> None:
 def test_headers() -> None:
     assert messages.headers("k") == [("x-api-key", "k"), ("anthropic-version", VERSION)]
     assert messages.headers("") == [("anthropic-version", VERSION)]
+
+
+values = st.none() | st.booleans() | st.integers(-2, 2**65) | st.text(max_size=5)
+names = ["type", "text", "source", "content", "id", "name", "input", "tool_use_id", "role", "url", "data", "media_type",
+         "thinking", "format", "schema", "effort", "file_id", "image_url", "function"]  # fmt: skip
+kinds = st.sampled_from(["text", "image", "document", "tool_use", "tool_result", "user", "assistant", "base64", "url",
+                         "custom", "tool", "json_schema", "enabled", "image_url", "file", "function"])  # fmt: skip
+trees = st.recursive(
+    values | kinds,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(names), inner, max_size=4),
+    max_leaves=12,
+)
+turn = st.fixed_dictionaries({"role": st.sampled_from(["user", "assistant", "tool", "system"]), "content": trees})
+
+
+@pytest.mark.parametrize("dialect", [messages, chat], ids=lambda dialect: dialect.name)
+@given(
+    st.lists(turn, min_size=1, max_size=3),
+    st.dictionaries(
+        st.sampled_from(["tools", "tool_choice", "thinking", "output_config", "system", "metadata", "response_format"]),
+        trees,
+        max_size=2,
+    ),
+)
+def test_whatever_is_asked_is_answered_or_refused(dialect: Any, turns: Any, more: Any) -> None:
+    body = json.dumps({"model": "m", "max_tokens": 5, "messages": turns, **more}).encode()
+    for target in (messages, chat):
+        try:
+            sent = target.encode_request(dialect.parse_request(body), "x")
+        except Refused as refused:
+            assert refused.status == 400  # noqa: PT017  # any other exception is the failure
+        else:
+            assert json.loads(sent.body)["model"] == "x"
