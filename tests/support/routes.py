@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from penstock.sim.process import SimProcess
+from penstock.sim.truth import Answered, Truth
+from tests.support.client import Response, fetch, told
 from tests.support.serving import Served, penstock
 
 BASE = {"openai-chat": "/v1", "anthropic": "/v1", "gemini": "/v1beta", "openai-responses": "/v1"}
@@ -57,3 +60,31 @@ def routed(*tables: str, descriptors: int | None = None) -> Iterator[Served]:
         path.write_text("".join(tables), "utf-8")
         with penstock("serve", "--config", str(path), "--port", "0", descriptors=descriptors) as served:
             yield served
+
+
+def at(name: str, **cue: Any) -> dict[str, Any]:
+    """A cue for the upstream of that name alone."""
+    return {"api_key": f"sk-{name}", **cue}
+
+
+def key_of(row: Answered) -> str:
+    """Which key a request to the simulated model came with."""
+    headers = row.request.headers
+    return headers.get("authorization", "").removeprefix("Bearer ") or headers["x-api-key"]
+
+
+async def asked(sim: SimProcess, prompt: str, count: int) -> list[Answered]:
+    """Every request with that prompt, once `count` or more of them have ended."""
+
+    def found(truth: Truth) -> list[Answered]:
+        rows = [row for row in truth.answers(prompt) if row.end is not None]
+        return rows if len(rows) >= count else []
+
+    return await told(sim, found)
+
+
+async def marks(served: Served, got: Response) -> list[str]:
+    """What happened to a stream on its upstreams' side, as its trace tells it: `what upstream`."""
+    trace = await fetch(served.port, "GET", f"/v1/streams/{got.stream_id}/trace")
+    told = (f"{mark['what']} {mark.get('upstream', '')}".strip() for mark in trace.json["marks"])
+    return [mark for mark in told if not mark.startswith(("attached", "detached"))]
