@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from penstock import config
+from penstock.config import tables as tables_of_config
 from penstock.sim import script
 from penstock.wire.events import Outcome
 
@@ -143,10 +144,11 @@ def test_every_configuration_key_is_explained() -> None:
     text = read("docs/configuration.md")
     tables = [
         kind
-        for kind in vars(config).values()
-        if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind.__module__ == config.__name__
+        for kind in vars(tables_of_config).values()
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind.__module__ == tables_of_config.__name__
     ]
     assert config.Limits in tables
+    assert tables_of_config.Gate in tables
     for table in tables:
         for key in keys(table):
             assert re.search(rf"`(\[+)?{key}(\]+)?`", text), f"{table.__name__}.{key}"

@@ -12,8 +12,8 @@ from penstock.dialects.base import Request
 from penstock.exceptions import Refused, UpstreamFailed
 from penstock.gateway import Gateway, Tenant
 from penstock.policy.course import Route, Target
-from penstock.streams.generation import Plan
 from penstock.streams.journal import MemoryJournal
+from penstock.streams.plan import Plan
 from penstock.streams.wheel import Wheel
 from penstock.upstreams.python import PythonUpstream
 from penstock.wire.events import Done, Error, Event

@@ -17,6 +17,9 @@ MODULES = sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*
 TESTED_ELSEWHERE = {
     "__main__.py": "a way to start the commands; tests/browser and tests/faces start it so",
     "version.py": "one constant",
+    "config/rules.py": "tests/test_config.py",
+    "config/tables.py": "tests/test_config.py",
+    "streams/plan.py": "tests/streams/test_generation.py and test_generation_timers.py; it holds no code",
     "faces/asgi.py": "tests/faces, over real sockets",
     "faces/openapi.py": "tests/faces/test_control.py reads the document",
     "faces/sinks.py": "tests/faces/test_streams.py compares both sinks, byte by byte, over real sockets",

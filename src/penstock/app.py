@@ -24,8 +24,8 @@ from penstock.policy.course import Route, Target
 from penstock.policy.health import Breaker
 from penstock.streams.attempt import Upstream
 from penstock.streams.gate import GateRule
-from penstock.streams.generation import Plan, Timeouts
 from penstock.streams.journal import MemoryJournal
+from penstock.streams.plan import Plan, Timeouts
 from penstock.streams.wheel import Wheel
 from penstock.upstreams import demo
 from penstock.upstreams.gate import function_gate, http_gate

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from penstock.exceptions import Refused, UpstreamFailed
 from penstock.policy.course import FIRST_PAUSE, LONGEST_PAUSE, LONGEST_WAIT, Route, Target, Walk
 from penstock.policy.health import REST, Breaker
-from penstock.streams.generation import Step
+from penstock.streams.plan import Step
 
 DOWN = UpstreamFailed(502, "upstream_unreachable", "refused")
 LATE = UpstreamFailed(504, "upstream_timeout", "no token")

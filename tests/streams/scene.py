@@ -8,7 +8,8 @@ from typing import Any
 from penstock.dialects.base import Message, Request
 from penstock.exceptions import Refused
 from penstock.streams.attempt import Attempt
-from penstock.streams.generation import Generation, Plan, Step
+from penstock.streams.generation import Generation
+from penstock.streams.plan import Plan, Step
 from penstock.streams.stream import Stream
 from penstock.wire.events import Error, Event, Outcome, Usage
 from tests.streams.river import EPOCH, NATIVE, Bowl, Time, follow, new_stream

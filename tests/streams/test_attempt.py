@@ -9,7 +9,8 @@ from penstock.dialects.native import encode_event
 from penstock.dialects.openai_chat import DONE
 from penstock.exceptions import Refused, UpstreamFailed
 from penstock.streams.attempt import MAX_EARLY_BYTES, Attempt
-from penstock.streams.generation import KEEPALIVE_SECONDS, Generation, Plan, Step, Timeouts
+from penstock.streams.generation import KEEPALIVE_SECONDS, Generation
+from penstock.streams.plan import Plan, Step, Timeouts
 from penstock.streams.view import Format
 from penstock.wire.events import Done, Error, Start, Token, Usage
 from tests.streams.river import CHAT, NATIVE, Bowl, Time, follow, new_stream

@@ -8,7 +8,7 @@ import pytest
 
 from penstock.dialects.native import encode_event
 from penstock.streams.gate import GateRule, Passage
-from penstock.streams.generation import Plan
+from penstock.streams.plan import Plan
 from penstock.wire.events import Done, Error, Reasoning, Token, ToolCall
 from tests.streams.river import NATIVE, Bowl, follow
 from tests.streams.scene import Scene

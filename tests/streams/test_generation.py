@@ -11,7 +11,8 @@ from penstock.dialects.openai_chat import DONE
 from penstock.exceptions import UpstreamFailed
 from penstock.streams import stream as streams
 from penstock.streams.attempt import Attempt
-from penstock.streams.generation import Generation, Plan, Step
+from penstock.streams.generation import Generation
+from penstock.streams.plan import Plan, Step
 from penstock.wire.events import Done, Error, Finish, Start, Token, ToolCall, Usage
 from tests.streams.river import NATIVE, Bowl, Time, follow, new_stream
 from tests.streams.scene import COMMENT, FAILED, HELLO, REQUEST, ROLE, STOP, USED, Call, Course, Scene, Upstream

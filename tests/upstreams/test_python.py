@@ -12,8 +12,8 @@ from penstock.dialects import DIALECTS
 from penstock.dialects.base import Request
 from penstock.gateway import Gateway, Tenant
 from penstock.policy.course import Route, Target
-from penstock.streams.generation import Plan
 from penstock.streams.journal import MemoryJournal
+from penstock.streams.plan import Plan
 from penstock.streams.stream import Stream
 from penstock.streams.wheel import Wheel
 from penstock.upstreams.python import Answer, PythonUpstream

@@ -20,7 +20,7 @@ from penstock.exceptions import Refused
 from penstock.policy.delivery import Wish
 from penstock.policy.health import Breaker
 from penstock.streams.attempt import Upstream
-from penstock.streams.generation import Plan, Step
+from penstock.streams.plan import Plan, Step
 
 FIRST_PAUSE = 0.5
 """Seconds: the most that the first pause lasts. Each one after it may last twice as long ..."""
@@ -67,7 +67,7 @@ class Walk:
         self._asked: dict[Step, int] = {}
 
     def next(self, now: float, lost: Step | None, why: Refused | None) -> Step:
-        """See `penstock.streams.generation.Course`."""
+        """See `penstock.streams.plan.Course`."""
         if lost is None or why is None:
             return self._first(now)
         number = self._asked[lost]
@@ -100,7 +100,7 @@ class Walk:
         return self._step(again, now, max(pause, wait))
 
     def beside(self, now: float) -> Step | None:
-        """See `penstock.streams.generation.Course`."""
+        """See `penstock.streams.plan.Course`."""
         fresh = self._open(self._fresh, now) if self._left > 0 else None
         if fresh is None:
             return None
@@ -108,11 +108,11 @@ class Walk:
         return self._step(fresh, now)
 
     def won(self, step: Step) -> None:
-        """See `penstock.streams.generation.Course`."""
+        """See `penstock.streams.plan.Course`."""
         self._targets[self._asked[step]].breaker.succeeded()
 
     def broke(self, step: Step, now: float) -> None:
-        """See `penstock.streams.generation.Course`."""
+        """See `penstock.streams.plan.Course`."""
         self._targets[self._asked[step]].breaker.failed(now)
 
     def _first(self, now: float) -> Step:

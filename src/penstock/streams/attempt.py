@@ -19,7 +19,8 @@ from penstock.wire import sse
 from penstock.wire.events import Done, Error, Event, Finish, Outcome, Reasoning, Refusal, Start, Token, ToolCall, Usage
 
 if TYPE_CHECKING:
-    from penstock.streams.generation import Generation, Step, Timeouts
+    from penstock.streams.generation import Generation
+    from penstock.streams.plan import Step, Timeouts
     from penstock.streams.stream import Stream
 
 

@@ -18,13 +18,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Literal, NamedTuple, Protocol
+
+import msgspec
 
 from penstock.dialects.base import Request
 from penstock.exceptions import Refused
-from penstock.streams.attempt import Attempt, Upstream, failure
+from penstock.streams.attempt import Attempt, failure
 from penstock.streams.delivery import problem
-from penstock.streams.gate import Gate, GateRule
+from penstock.streams.gate import Gate
+from penstock.streams.plan import Course, Plan, Step
 from penstock.streams.stream import Stream
 from penstock.streams.timing import Timing
 from penstock.streams.wheel import Wheel
@@ -33,55 +35,6 @@ from penstock.wire.events import Done, Error, Usage
 
 KEEPALIVE_SECONDS = 15.0
 """A stream that is silent this long gets a comment, so that nothing in between takes it for dead."""
-
-
-class Timeouts(NamedTuple):
-    """A route's deadlines, in seconds (DESIGN part 6)."""
-
-    connect: float = 5.0
-    first_token: float = 60.0
-    silence: float = 30.0
-    total: float = 600.0
-
-
-class Plan(NamedTuple):
-    """What a route wants of its generations."""
-
-    timeouts: Timeouts = Timeouts()
-    on_abandon: Literal["cancel", "finish"] = "cancel"
-    grace: float = 15.0
-    """Seconds without any reader after which an abandoned generation is cancelled."""
-    hedge: float | None = None
-    """Seconds without a token after which another upstream is asked as well; the first token wins."""
-    gate: GateRule | None = None
-    """Who sees the text before the readers do."""
-
-
-class Step(NamedTuple):
-    """One attempt to be made."""
-
-    upstream: Upstream
-    model: str
-    delay: float = 0.0
-    """Seconds to wait before it."""
-
-
-class Course(Protocol):
-    """Where to ask, one step after the other."""
-
-    def next(self, now: float, lost: Step | None, why: Refused | None) -> Step:
-        """The next step, after `lost` failed. Raises Refused if there is none: that is what the caller is told."""
-        ...
-
-    def beside(self, now: float) -> Step | None:
-        """Another upstream to ask while one is late; None if there is none."""
-        ...
-
-    def won(self, step: Step) -> None:
-        """Its upstream answers."""
-
-    def broke(self, step: Step, now: float) -> None:
-        """Its upstream failed in the middle of an answer."""
 
 
 class Generation:
@@ -347,7 +300,11 @@ class Generation:
     def _usage(self, attempt: Attempt | None, last: Done | Error) -> Usage:
         """What the upstream said; else an estimate from what went through; else the honest word that nobody knows."""
         if attempt is not None and attempt.probe.usage is not None:
-            return attempt.probe.usage
+            told = attempt.probe.usage
+            if told.source == "estimated" and told.output_tokens is None:
+                # The upstream had said only what it read, when the answer broke off.
+                told = msgspec.structs.replace(told, output_tokens=attempt.tokens)
+            return told
         if attempt is None or not attempt.answered or (isinstance(last, Error) and not attempt.won):
             return Usage(source="unknown")
         # Four bytes to a token on the way in, an event to a token on the way out, as providers send them.

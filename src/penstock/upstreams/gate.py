@@ -9,9 +9,9 @@ A service gets `POST` with the passage as JSON (`stream model tenant text new fi
 from __future__ import annotations
 
 import asyncio
+import http.client
 import inspect
-import urllib.error
-import urllib.request
+import urllib.parse
 from typing import Any
 
 import msgspec
@@ -25,11 +25,6 @@ MAX_ANSWER_BYTES = 64 * 1024
 class _Verdict(msgspec.Struct):
     allow: bool
     reason: str | None = None
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any) -> None:
-        return None
 
 
 def function_gate(function: Any) -> Check:
@@ -53,14 +48,21 @@ def function_gate(function: Any) -> Check:
 
 def http_gate(url: str, timeout: float) -> Check:
     """A check that asks the service at `url`. Raises what asking it raises, and ProtocolError for a wrong answer."""
-    opener = urllib.request.build_opener(_NoRedirect)
+    place = urllib.parse.urlsplit(url)
+    connect = http.client.HTTPSConnection if place.scheme == "https" else http.client.HTTPConnection
+    path = (place.path or "/") + (f"?{place.query}" if place.query else "")
 
     def ask(passage: Passage) -> str | None:
         body = msgspec.json.encode(passage._asdict())
-        # The configuration allows http:// and https:// only.
-        request = urllib.request.Request(url, body, {"content-type": "application/json"})  # noqa: S310
-        with opener.open(request, timeout=timeout) as response:
+        connection = connect(place.hostname or "", place.port, timeout=timeout)
+        try:
+            connection.request("POST", path, body, {"content-type": "application/json"})
+            response = connection.getresponse()
             answer = response.read(MAX_ANSWER_BYTES)
+        finally:
+            connection.close()
+        if response.status != 200:
+            raise ProtocolError(f"the gate's service answered {response.status}, not a verdict")
         try:
             verdict = msgspec.json.decode(answer, type=_Verdict)
         except msgspec.MsgspecError as error:

@@ -1,0 +1,162 @@
+"""What types can't say of a configuration: names that lead somewhere, numbers that make sense."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from penstock.config.tables import Config, Gate, Limits, Timeouts, Upstream
+from penstock.dialects import DIALECTS, PLANNED
+from penstock.faces.access import is_loopback
+from penstock.upstreams.pool import parse_endpoint
+
+Problems = Iterator[tuple[str, str]]
+"""Keys, and what is wrong with them."""
+
+
+def problems(config: Config) -> Problems:
+    """Everything that is wrong, in the file's order."""
+    yield from _server(config)
+    yield from _upstreams(config)
+    yield from _routes(config)
+    yield from _tenants(config)
+
+
+def _server(config: Config) -> Problems:
+    server = config.server
+    if not 0 <= server.port <= 65535:
+        yield "server.port", "must be from 0 to 65535"
+    if not 0 <= server.grace < 1e9:
+        yield "server.grace", "must be a number of seconds, and not negative"
+    if server.max_body_bytes < 1024:
+        yield "server.max_body_bytes", "must be at least 1024"
+    for index, origin in enumerate(server.allowed_origins):
+        if not re.fullmatch(r"https?://[^/\s*]+", origin):
+            yield f"server.allowed_origins[{index}]", "an origin is scheme://host[:port], without a path"
+    if not config.tenant and not is_loopback(server.host):
+        yield "server.host", "without a [[tenant]] only loopback may be served: anyone could use this server's keys"
+    if config.storage.redis is not None:
+        yield "storage.redis", "more than one node is not built yet: leave this out, and streams live in this process"
+
+
+def _upstreams(config: Config) -> Problems:
+    names: set[str] = set()
+    for index, upstream in enumerate(config.upstream):
+        key = f"upstream[{index}]"
+        if not upstream.name:
+            yield f"{key}.name", "must not be empty"
+        if upstream.name in names:
+            yield f"{key}.name", f"there are two upstreams named {upstream.name!r}"
+        names.add(upstream.name)
+        if upstream.max_failures < 0:
+            yield f"{key}.max_failures", "must not be negative"
+        if upstream.dialect in PLANNED:
+            yield f"{key}.dialect", f"{upstream.dialect} is not built yet; there are: openai-chat, native, python, demo"
+        elif upstream.dialect in DIALECTS:
+            if upstream.base_url is None:
+                yield key, "base_url is missing"
+            elif upstream.function is not None:
+                yield f"{key}.function", 'only dialect = "python" has a function'
+            else:
+                try:
+                    parse_endpoint(upstream.base_url)
+                except ValueError as error:
+                    yield f"{key}.base_url", str(error)
+            for number, api_key in enumerate(upstream.api_keys):
+                if not api_key or not api_key.isascii() or not api_key.isprintable() or " " in api_key:
+                    yield f"{key}.api_keys[{number}]", "a key is printable ASCII without spaces"
+        elif upstream.dialect == "python":
+            if upstream.function is None or not re.fullmatch(r"[\w.]+:[\w.<>]+", upstream.function):
+                yield f"{key}.function" if upstream.function else key, 'function must be "package.module:name"'
+            yield from _unused(upstream, key, "base_url", "api_keys")
+        elif upstream.dialect == "demo":
+            yield from _unused(upstream, key, "base_url", "api_keys", "function")
+        else:
+            known = ", ".join([*DIALECTS, *PLANNED, "python", "demo"])
+            yield f"{key}.dialect", f"there is no dialect {upstream.dialect!r}; there are: {known}"
+
+
+def _unused(upstream: Upstream, key: str, *names: str) -> Problems:
+    for name in names:
+        if getattr(upstream, name):
+            yield f"{key}.{name}", f'an upstream with dialect = "{upstream.dialect}" has no {name}'
+
+
+def _routes(config: Config) -> Problems:
+    if not config.route:
+        yield "route", "there is no [[route]]: nothing could be asked for"
+    names = {upstream.name for upstream in config.upstream}
+    models: set[str] = set()
+    for index, route in enumerate(config.route):
+        key = f"route[{index}]"
+        if not route.model:
+            yield f"{key}.model", "must not be empty"
+        if route.model in models:
+            yield f"{key}.model", f"there are two routes for {route.model!r}"
+        models.add(route.model)
+        if not route.targets:
+            yield f"{key}.targets", "must not be empty"
+        for number, target in enumerate(route.targets):
+            if target.upstream not in names:
+                yield f"{key}.targets[{number}].upstream", f"there is no upstream {target.upstream!r}"
+            if (target.weight or 0) < 0:
+                yield f"{key}.targets[{number}].weight", "must not be negative"
+        for name in Timeouts.__struct_fields__:
+            if not 0 < getattr(route.timeouts, name) < 1e9:
+                yield f"{key}.timeouts.{name}", "must be a positive number of seconds"
+        if not 0 <= route.grace < 1e9:
+            yield f"{key}.grace", "must be a number of seconds, and not negative"
+        if route.retries is not None and not 0 <= route.retries <= 100:
+            yield f"{key}.retries", "must be from 0 to 100"
+        if route.gate is not None:
+            yield from _gate(route.gate, f"{key}.gate")
+        if route.hedge is not None and not 0 < route.hedge < 1e9:
+            yield f"{key}.hedge", "must be a positive number of seconds"
+
+
+def _gate(gate: Gate, key: str) -> Problems:
+    if (gate.function is None) == (gate.url is None):
+        yield key, "must have either a function or a url"
+    if gate.function is not None and not re.fullmatch(r"[\w.]+:[\w.<>]+", gate.function):
+        yield f"{key}.function", 'function must be "package.module:name"'
+    if gate.url is not None:
+        try:
+            parse_endpoint(gate.url)
+        except ValueError as error:
+            yield f"{key}.url", str(error)
+    if gate.window is not None and gate.window < 1:
+        yield f"{key}.window", "must be at least 1"
+    if not 0 < gate.timeout < 1e9:
+        yield f"{key}.timeout", "must be a positive number of seconds"
+
+
+def _tenants(config: Config) -> Problems:
+    models = {route.model for route in config.route}
+    names: set[str] = set()
+    hashes: set[str] = set()
+    for index, tenant in enumerate(config.tenant):
+        key = f"tenant[{index}]"
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", tenant.name):
+            yield f"{key}.name", "must be 1 to 64 letters, digits, dots, dashes or underscores"
+        if tenant.name in names:
+            yield f"{key}.name", f"there are two tenants named {tenant.name!r}"
+        names.add(tenant.name)
+        if tenant.weight < 1:
+            yield f"{key}.weight", "must be at least 1"
+        for name in Limits.__struct_fields__:
+            if tenant.limits is not None and (getattr(tenant.limits, name) or 0) < 0:
+                yield f"{key}.limits.{name}", "must not be negative"
+        if not tenant.key_hashes:
+            yield key, "key_hashes is missing: keys made at run time are not built yet, so nobody could be this tenant"
+        for number, digest in enumerate(tenant.key_hashes):
+            if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
+                yield (
+                    f"{key}.key_hashes[{number}]",
+                    "must be sha256: and 64 lower-case hexadecimal digits (see `penstock key new`)",
+                )
+            if digest in hashes:
+                yield f"{key}.key_hashes[{number}]", "this key belongs to two tenants"
+            hashes.add(digest)
+        for number, model in enumerate(tenant.models or ()):
+            if model not in models:
+                yield f"{key}.models[{number}]", f"there is no route for {model!r}"

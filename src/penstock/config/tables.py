@@ -1,0 +1,114 @@
+"""The tables of a configuration file, and what each key may be."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from penstock.policy.delivery import Wish
+
+
+class _Table(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class Server(_Table):
+    host: str = "127.0.0.1"
+    port: int = 8080
+    allowed_origins: list[str] = []
+    grace: float = 30.0
+    """Seconds that running streams have to finish after SIGTERM, before they are ended as `interrupted`."""
+    max_body_bytes: int = 8 * 1024 * 1024
+
+
+class Storage(_Table):
+    database: str | None = None
+    redis: str | None = None
+
+
+class Upstream(_Table):
+    name: str
+    dialect: str
+    base_url: str | None = None
+    api_keys: list[str] = []
+    function: str | None = None
+    max_failures: int = 10
+    """So many failures in a row, and it is left alone for a while (0 = never)."""
+
+
+class Target(_Table):
+    upstream: str
+    model: str | None = None
+    weight: int | None = None
+    """The share of requests that are asked here first. Without any weight: in the order given."""
+
+
+class Timeouts(_Table):
+    """Seconds."""
+
+    connect: float = 5.0
+    first_token: float = 60.0
+    silence: float = 30.0
+    total: float = 600.0
+
+
+class Route(_Table):
+    model: str
+    targets: list[Target]
+    on_abandon: Literal["cancel", "finish"] = "cancel"
+    grace: float = 15.0
+    """Seconds without a reader after which an abandoned answer is cancelled."""
+    timeouts: Timeouts = msgspec.field(default_factory=Timeouts)
+    retries: int | None = None
+    """Most attempts after the first one. Left out: each further target once."""
+    delivery: Wish = "stream"
+    """How answers are delivered, unless the client says."""
+    gate: Gate | None = None
+    hedge: float | None = None
+    """Seconds without a token after which the next target is asked as well; the first token wins."""
+
+
+class Gate(_Table):
+    """Who sees an answer's text before any client does."""
+
+    function: str | None = None
+    url: str | None = None
+    window: int | None = None
+    """Characters that are held back at most; left out: the whole answer."""
+    timeout: float = 10.0
+
+
+class Limits(_Table):
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrent_streams: int | None = None
+    tokens_per_day: int | None = None
+
+
+class Tenant(_Table):
+    name: str
+    key_hashes: list[str] = []
+    weight: int = 1
+    limits: Limits | None = None
+    models: list[str] | None = None
+
+
+class Config(_Table):
+    server: Server = msgspec.field(default_factory=Server)
+    storage: Storage = msgspec.field(default_factory=Storage)
+    upstream: list[Upstream] = []
+    route: list[Route] = []
+    tenant: list[Tenant] = []
+
+    @property
+    def notes(self) -> list[str]:
+        """What this version reads and does not act on yet, one sentence each."""
+        notes = []
+        if self.storage.database is not None:
+            notes.append("storage.database is read, but nothing is stored in it yet: streams live in memory")
+        if any(tenant.limits is not None for tenant in self.tenant):
+            notes.append("tenant.limits are read, but not enforced yet")
+        if any(tenant.weight != 1 for tenant in self.tenant):
+            notes.append("tenant.weight is read, but shares are not weighed yet")
+        return notes

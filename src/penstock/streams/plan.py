@@ -1,0 +1,58 @@
+"""What a route wants of its answers, and where they may come from: deadlines, and one step after the other."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, Protocol
+
+from penstock.exceptions import Refused
+from penstock.streams.attempt import Upstream
+from penstock.streams.gate import GateRule
+
+
+class Timeouts(NamedTuple):
+    """A route's deadlines, in seconds (DESIGN part 6)."""
+
+    connect: float = 5.0
+    first_token: float = 60.0
+    silence: float = 30.0
+    total: float = 600.0
+
+
+class Plan(NamedTuple):
+    """What a route wants of its generations."""
+
+    timeouts: Timeouts = Timeouts()
+    on_abandon: Literal["cancel", "finish"] = "cancel"
+    grace: float = 15.0
+    """Seconds without any reader after which an abandoned generation is cancelled."""
+    hedge: float | None = None
+    """Seconds without a token after which another upstream is asked as well; the first token wins."""
+    gate: GateRule | None = None
+    """Who sees the text before the readers do."""
+
+
+class Step(NamedTuple):
+    """One attempt to be made."""
+
+    upstream: Upstream
+    model: str
+    delay: float = 0.0
+    """Seconds to wait before it."""
+
+
+class Course(Protocol):
+    """Where to ask, one step after the other."""
+
+    def next(self, now: float, lost: Step | None, why: Refused | None) -> Step:
+        """The next step, after `lost` failed. Raises Refused if there is none: that is what the caller is told."""
+        ...
+
+    def beside(self, now: float) -> Step | None:
+        """Another upstream to ask while one is late; None if there is none."""
+        ...
+
+    def won(self, step: Step) -> None:
+        """Its upstream answers."""
+
+    def broke(self, step: Step, now: float) -> None:
+        """Its upstream failed in the middle of an answer."""
