@@ -216,6 +216,13 @@ class Dialect(Protocol):
         """The whole answer in one piece of JSON. Raises Refused if it did not end well."""
         ...
 
+    def assemble(self, about: Description, blocks: Iterable[bytes], end: Ending) -> bytes | None:
+        """The same from the log of an upstream of this dialect, after a good end: with what events have no words for.
+
+        None = nothing is gained, or it can't be done: `collect` it.
+        """
+        ...
+
     def error_body(self, refused: Refused) -> bytes: ...
     def read_error(self, status: int, body: bytes, retry_after: float | None) -> UpstreamFailed: ...
     def headers(self, api_key: str) -> list[tuple[str, str]]:

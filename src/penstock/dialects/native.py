@@ -123,6 +123,9 @@ class Native:
         """`{stream, model, outcome, text, reasoning?, refusal?, tool_calls?, usage}`; the first choice's. Raises Refused."""
         return _collect(about, events)
 
+    def assemble(self, about: Description, blocks: Iterable[bytes], end: Ending) -> bytes | None:
+        return None
+
     def error_body(self, refused: Refused) -> bytes:
         error: dict[str, Any] = {"code": refused.code, "message": refused.message, "retryable": refused.retryable}
         if refused.param is not None:

@@ -16,7 +16,7 @@ from typing import get_args
 import msgspec
 
 from penstock.dialects import DIALECTS
-from penstock.dialects.base import Dialect, decode_json
+from penstock.dialects.base import Dialect, Ending, decode_json
 from penstock.exceptions import PenstockError, Refused, UpstreamFailed
 from penstock.faces.access import Access
 from penstock.faces.asgi import ClientGone, Headers, Receive, Scope, Send, header, query, read_body, respond
@@ -27,9 +27,9 @@ from penstock.policy.delivery import Wish
 from penstock.streams.attempt import STATUS
 from penstock.streams.delivery import Delivery
 from penstock.streams.reader import STUCK_AFTER
-from penstock.streams.stream import Stream
+from penstock.streams.stream import End, Stream
 from penstock.streams.view import Format
-from penstock.wire.events import Error
+from penstock.wire.events import Done, Error
 from penstock.wire.position import Position
 
 SSE_HEADERS: Headers = (
@@ -168,12 +168,22 @@ class StreamFaces:
             status = STATUS.get(last.code, (502, ""))[0]
             raise UpstreamFailed(status, last.code, last.message, retryable=last.retryable)
         try:
-            body = dialect.collect(stream.about, stream.events())
+            body = _whole(dialect, stream, stream.end)
         except Refused:
             raise
         except PenstockError as error:
             raise Refused(502, "upstream_protocol_error", str(error)) from None
         await respond(send, 200, body, [*headers, *about(stream)])
+
+
+def _whole(dialect: Dialect, stream: Stream, end: End) -> bytes:
+    """The whole answer. Raises PenstockError."""
+    if stream.dialect == dialect.name and isinstance(end.last, Done) and end.last.outcome != "cancelled":
+        ending = Ending(end.usage, end.held, end.last, stream.end_offset - 1)
+        body = dialect.assemble(stream.about, stream.blocks(), ending)
+        if body is not None:
+            return body
+    return dialect.collect(stream.about, stream.events())
 
 
 def _delivery(name: str) -> Delivery:

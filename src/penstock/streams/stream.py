@@ -248,13 +248,18 @@ class Stream:
         decoder = DIALECTS[self.dialect].decoder(self.about)
         if self.log.last == 0 and self.end is not None:
             yield Start(self.id, self.about.model)
-        for offset in range(self.log.first + 1, self.log.last + 1):
-            entry = self.log.entry(offset)
-            yield from decoder.decode(entry[entry.index(b"\n") + 1 :])
+        for block in self.blocks():
+            yield from decoder.decode(block)
         if self.end is not None:
             if self.end.usage is not None:
                 yield self.end.usage
             yield self.end.last
+
+    def blocks(self) -> Iterator[bytes]:
+        """Every kept block, as its upstream wrote it."""
+        for offset in range(self.log.first + 1, self.log.last + 1):
+            entry = self.log.entry(offset)
+            yield entry[entry.index(b"\n") + 1 :]
 
     # -- keeping its size --------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from penstock.dialects.anthropic.assemble import assemble
 from penstock.dialects.anthropic.collect import collect
 from penstock.dialects.anthropic.errors import error_body, read_error
 from penstock.dialects.anthropic.read import MessagesDecoder, MessagesProbe
@@ -67,6 +68,9 @@ class Anthropic:
 
     def collect(self, about: Description, events: Iterable[Event]) -> bytes:
         return collect(about, events)
+
+    def assemble(self, about: Description, blocks: Iterable[bytes], end: Ending) -> bytes | None:
+        return assemble(about.model, blocks)
 
     def error_body(self, refused: Refused) -> bytes:
         return error_body(refused)

@@ -58,6 +58,9 @@ class Gemini:
     def collect(self, about: Description, events: Iterable[Event]) -> bytes:
         return collect(about, events)
 
+    def assemble(self, about: Description, blocks: Iterable[bytes], end: Ending) -> bytes | None:
+        return None
+
     def error_body(self, refused: Refused) -> bytes:
         return error_body(refused)
 

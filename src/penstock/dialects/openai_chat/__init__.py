@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from penstock.dialects.base import Description, Ending, Outgoing, Request
+from penstock.dialects.openai_chat.assemble import assemble
 from penstock.dialects.openai_chat.errors import error_body, read_error
 from penstock.dialects.openai_chat.read import ChatDecoder, ChatProbe
 from penstock.dialects.openai_chat.request import (
@@ -60,6 +61,15 @@ class OpenAIChat:
 
     def collect(self, about: Description, events: Iterable[Event]) -> bytes:
         return collect(about, events)
+
+    def assemble(self, about: Description, blocks: Iterable[bytes], end: Ending) -> bytes | None:
+        blocks = list(blocks)
+        decoder = ChatDecoder(about)
+        events: list[Event] = [event for block in blocks for event in decoder.decode(block)]
+        if end.usage is not None:
+            events.append(end.usage)
+        events.append(end.last)
+        return assemble(collect(about, events), blocks)
 
     def error_body(self, refused: Refused) -> bytes:
         return error_body(refused)
