@@ -15,6 +15,7 @@ from penstock.policy.health import REST, Breaker
 from penstock.streams.plan import Step
 
 DOWN = UpstreamFailed(502, "upstream_unreachable", "refused")
+CUT = UpstreamFailed(502, "upstream_truncated", "cut")
 LATE = UpstreamFailed(504, "upstream_timeout", "no token")
 LIMITED = UpstreamFailed(429, "upstream_rate_limited", "slow down", retry_after=3)
 WRONG = UpstreamFailed(400, "context_length", "too long")
@@ -39,13 +40,19 @@ def walk(*targets: str | tuple[str, int], retries: int | None = None, seed: int 
     return Walk(Route("m", tuple(made), retries=retries), "m", random.Random(seed))
 
 
+def after(walked: Walk, step: Step, failure: Refused, now: float = 0) -> Step:
+    """The step after `step` has failed so."""
+    walked.failed(step, failure, now)
+    return walked.next(now, step, failure)
+
+
 def told(walked: Walk, *failures: Refused) -> list[str]:
     """The names of all that are asked while the attempts fail so, and what the caller is told in the end."""
     step, names = walked.next(0, None, None), []
     for failure in failures:
         names.append(step.upstream.name)
         try:
-            step = walked.next(0, step, failure)
+            step = after(walked, step, failure)
         except Refused as refused:
             return [*names, f"told {refused.code}"]
     return [*names, step.upstream.name]
@@ -120,7 +127,7 @@ def test_an_open_breaker_is_passed_by() -> None:
     targets = tuple(Target(Named(name), None, None, Breaker(1)) for name in "ab")
     route, dice = Route("m", targets), random.Random(0)
     first = Walk(route, "m", dice)
-    assert first.next(0, first.next(0, None, None), DOWN).upstream.name == "b"
+    assert after(first, first.next(0, None, None), DOWN).upstream.name == "b"
     assert Walk(route, "m", dice).next(1, None, None).upstream.name == "b"
     assert Walk(route, "m", dice).next(REST, None, None).upstream.name == "a", "the probe"
 
@@ -130,7 +137,7 @@ def test_when_all_are_open_the_caller_is_told_for_how_long() -> None:
     route, dice = Route("m", targets), random.Random(0)
     first = Walk(route, "m", dice)
     with pytest.raises(UpstreamFailed):
-        first.next(0, first.next(0, None, None), DOWN)
+        after(first, first.next(0, None, None), DOWN)
     with pytest.raises(Refused) as refused:
         Walk(route, "m", dice).next(1, None, None)
     assert (refused.value.status, refused.value.code, refused.value.retry_after) == (
@@ -146,7 +153,7 @@ def test_limits_and_wrong_requests_say_nothing_about_health() -> None:
     for failure in (LIMITED, WRONG, NO_ENTRY):
         walked = Walk(route, "m", random.Random(0))
         with pytest.raises(UpstreamFailed):
-            walked.next(0, walked.next(0, None, None), failure)
+            after(walked, walked.next(0, None, None), failure)
     assert breaker.allows(0)
 
 
@@ -155,8 +162,31 @@ def test_a_break_in_the_middle_of_an_answer_counts() -> None:
     walked = Walk(Route("m", (Target(Named("a"), None, None, breaker),)), "m", random.Random(0))
     step = walked.next(0, None, None)
     walked.won(step)
-    walked.broke(step, 0)
+    walked.failed(step, CUT, 0)
     assert not breaker.allows(0)
+
+
+def test_breaks_in_a_row_count_though_each_answer_began() -> None:
+    breaker = Breaker(3)
+    route = Route("m", (Target(Named("a"), None, None, breaker),))
+    for number in range(3):
+        assert breaker.allows(0), number
+        walked = Walk(route, "m", random.Random(0))
+        step = walked.next(0, None, None)
+        walked.won(step)
+        walked.failed(step, CUT, 0)
+    assert not breaker.allows(0)
+
+
+def test_a_probe_that_is_let_go_of_leaves_room_for_the_next() -> None:
+    breaker = Breaker(1)
+    route = Route("m", (Target(Named("a"), None, None, breaker),))
+    breaker.failed(0)
+    walked = Walk(route, "m", random.Random(0))
+    step = walked.next(REST, None, None)
+    assert not breaker.allows(REST)
+    walked.stopped(step)
+    assert breaker.allows(REST)
 
 
 def test_beside_the_late_one_only_another_is_asked() -> None:

@@ -47,6 +47,17 @@ def test_a_probe_that_succeeds_closes_it() -> None:
     assert breaker.allows(200), "and the count begins anew"
 
 
+def test_a_first_token_closes_it_but_failures_in_a_row_still_count() -> None:
+    breaker = opened(2)
+    breaker.went(100 + REST)
+    breaker.answered()
+    assert breaker.allows(100 + REST)
+    for _ in range(2):
+        breaker.answered()
+        breaker.failed(110)
+    assert not breaker.allows(110)
+
+
 def test_a_probe_that_fails_makes_the_rest_longer() -> None:
     breaker, now = opened(), 100.0
     rests = []

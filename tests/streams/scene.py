@@ -70,8 +70,6 @@ class Course:
         self.heard: list[str] = []
 
     def next(self, now: float, lost: Step | None, why: Refused | None) -> Step:
-        if lost is not None and why is not None:
-            self.heard.append(f"{lost.upstream.name} lost: {why.code}")
         if not self.steps:
             assert why is not None
             raise why
@@ -81,11 +79,17 @@ class Course:
         extra, self.extra = self.extra, None
         return extra
 
+    def failed(self, step: Step, why: Refused, now: float) -> None:
+        self.heard.append(f"{step.upstream.name} failed: {why.code}")
+
+    def stopped(self, step: Step) -> None:
+        self.heard.append(f"{step.upstream.name} stopped")
+
     def won(self, step: Step) -> None:
         self.heard.append(f"{step.upstream.name} won")
 
-    def broke(self, step: Step, now: float) -> None:
-        self.heard.append(f"{step.upstream.name} broke")
+    def completed(self, step: Step) -> None:
+        self.heard.append(f"{step.upstream.name} completed")
 
 
 class Scene:

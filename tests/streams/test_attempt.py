@@ -78,7 +78,7 @@ async def test_the_next_one_takes_over() -> None:
     stage.attempt("a").failed(DOWN)
     stage.answers("b", ROLE, HELLO, STOP, DONE)
     assert (stage.text, stage.last) == ("hello", Done("completed"))
-    assert stage.course.heard == ["a lost: upstream_unreachable", "b won"]
+    assert stage.course.heard == ["a failed: upstream_unreachable", "b won", "b completed"]
     assert stage.heard("a") == ["close"]
     assert stage.heard("b") == ["release"]
     assert stage.stream.refusal is None
@@ -107,7 +107,7 @@ async def test_too_late_for_the_first_token() -> None:
     stage.answers("a", ROLE)
     stage.time.passes(TIMEOUTS.first_token + 0.2)
     stage.answers("b", HELLO, DONE)
-    assert stage.course.heard[0] == "a lost: upstream_timeout"
+    assert stage.course.heard[0] == "a failed: upstream_timeout"
     assert stage.text == "hello"
     stage.attempt("a").feed(HELLO)
     assert stage.text == "hello", "what the first one says now comes too late"
@@ -179,7 +179,7 @@ async def test_an_upstream_that_can_not_be_told_the_request_is_passed_by() -> No
 async def test_much_talk_without_a_token_is_no_answer() -> None:
     stage = Stage("openai-chat", "openai-chat")
     stage.answers("a", *[ROLE] * (MAX_EARLY_BYTES // len(ROLE) + 2))
-    assert stage.course.heard == ["a lost: upstream_protocol_error"]
+    assert stage.course.heard == ["a failed: upstream_protocol_error"]
 
 
 # -- another dialect ---------------------------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ async def test_when_the_first_is_late_another_is_asked_as_well() -> None:
     stage.attempt("a").feed(HELLO)
     stage.answers("b", DONE)
     assert stage.text == "hello"
-    assert stage.course.heard == ["b won"]
+    assert stage.course.heard == ["a stopped", "b won", "b completed"]
 
 
 async def test_the_first_may_still_win() -> None:
@@ -253,7 +253,7 @@ async def test_after_the_first_token_there_is_no_other() -> None:
     assert isinstance(stage.last, Error)
     assert (stage.last.code, stage.last.retryable, stage.text) == ("upstream_truncated", True, "hello")
     assert not stage.asked("b")
-    assert stage.course.heard == ["a won", "a broke"]
+    assert stage.course.heard == ["a won", "a failed: upstream_truncated"]
 
 
 async def test_a_long_thought_keeps_the_client_and_the_next_upstream_possible() -> None:

@@ -71,11 +71,6 @@ class Walk:
         if lost is None or why is None:
             return self._first(now)
         number = self._asked[lost]
-        breaker = self._targets[number].breaker
-        if _counts_against(why):
-            breaker.failed(now)
-        else:
-            breaker.released()
         if why.status in _ITS_OWN_FAULT and why.code != "unsupported_translation":
             raise why
         if why.other_key:
@@ -107,13 +102,27 @@ class Walk:
         self._left -= 1
         return self._step(fresh, now)
 
+    def failed(self, step: Step, why: Refused, now: float) -> None:
+        """See `penstock.streams.plan.Course`."""
+        if _counts_against(why):
+            self._breaker(step).failed(now)
+        else:
+            self._breaker(step).released()
+
+    def stopped(self, step: Step) -> None:
+        """See `penstock.streams.plan.Course`."""
+        self._breaker(step).released()
+
     def won(self, step: Step) -> None:
         """See `penstock.streams.plan.Course`."""
-        self._targets[self._asked[step]].breaker.succeeded()
+        self._breaker(step).answered()
 
-    def broke(self, step: Step, now: float) -> None:
+    def completed(self, step: Step) -> None:
         """See `penstock.streams.plan.Course`."""
-        self._targets[self._asked[step]].breaker.failed(now)
+        self._breaker(step).succeeded()
+
+    def _breaker(self, step: Step) -> Breaker:
+        return self._targets[self._asked[step]].breaker
 
     def _first(self, now: float) -> Step:
         number = self._open(self._fresh, now)

@@ -51,8 +51,13 @@ class Breaker:
             return 0.0
         return max(self._until or now, self._probing_until or now) - now
 
+    def answered(self) -> None:
+        """A first token came: who was open is closed. The failures in a row still count, for the answer may be cut yet."""
+        if self._until is not None:
+            self.succeeded()
+
     def succeeded(self) -> None:
-        """The upstream answered."""
+        """The upstream gave a whole answer."""
         self._failures = 0
         self._rest = REST
         self._until = self._probing_until = None

@@ -114,6 +114,7 @@ class Generation:
         for other in self._running:
             if other is not attempt:
                 other.stop()
+                self._course.stopped(other.step)
                 self.stream.trace.note(now, "stopped", upstream=other.step.upstream.name, why="another was first")
         self._running = [attempt]
         self._course.won(attempt.step)
@@ -130,6 +131,8 @@ class Generation:
 
     def complete(self, attempt: Attempt, last: Done) -> None:
         """The answer is whole."""
+        if self._course is not None:
+            self._course.completed(attempt.step)
         self._closing = True
         if self._gate is not None:
             self._gate.close(lambda: self._inspect(last))
@@ -153,9 +156,9 @@ class Generation:
         if attempt in self._running:
             self._running.remove(attempt)
         self._lost = attempt
+        if self._course is not None:
+            self._course.failed(attempt.step, refused, now)
         if attempt.won:
-            if self._course is not None:
-                self._course.broke(attempt.step, now)
             self._finish(error, refused)
         elif not self.over and not self._running and self._waiting is None:
             self._go_on(attempt.step, refused, error)
@@ -233,15 +236,15 @@ class Generation:
             return
         attempt.call = call
         if self.plan.hedge is not None and len(self._running) == 1 and not attempt.won:
-            self._wheel.at(attempt.asked + self.plan.hedge, self._hedge)
+            self._wheel.at(attempt.asked + self.plan.hedge, lambda now: self._hedge(attempt, now))
 
     def _waited(self, now: float) -> None:
         step, self._waiting = self._waiting, None
         if step is not None and not self.over:
             self._attempt(step)
 
-    def _hedge(self, now: float) -> None:
-        if self.over or self._winner is not None or len(self._running) != 1:
+    def _hedge(self, late: Attempt, now: float) -> None:
+        if self.over or self._winner is not None or self._running != [late]:
             return
         assert self._course is not None
         step = self._course.beside(now)
@@ -286,6 +289,8 @@ class Generation:
         running, self._running = self._running, []
         for attempt in running:
             attempt.stop()
+            if self._course is not None and not self._closing and not attempt.won:
+                self._course.stopped(attempt.step)
         if not self.ready.done():
             self.stream.refusal = refusal
             self.ready.set_result(None)

@@ -51,8 +51,14 @@ class Course(Protocol):
         """Another upstream to ask while one is late; None if there is none."""
         ...
 
+    def failed(self, step: Step, why: Refused, now: float) -> None:
+        """Its upstream failed, before its first token or in the middle of its answer."""
+
+    def stopped(self, step: Step) -> None:
+        """It was let go of, and nobody knows what would have become of it."""
+
     def won(self, step: Step) -> None:
         """Its upstream answers."""
 
-    def broke(self, step: Step, now: float) -> None:
-        """Its upstream failed in the middle of an answer."""
+    def completed(self, step: Step) -> None:
+        """Its upstream has given a whole answer."""
