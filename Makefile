@@ -1,6 +1,6 @@
 # Penstock: everything a checkout needs. Only python3, make and git are assumed.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test unit style types layers bench lock clean system
+.PHONY: help setup run test unit style types layers bench soak lock clean system
 
 UV      := .tools/bin/uv
 UV_VERSION := 0.13.8
@@ -48,6 +48,9 @@ layers: setup  ## import-linter: who may import whom
 
 bench: setup  ## cost per event beside nginx, Envoy, sglang-router and LiteLLM (long; run it alone)
 	@$(PY) -m bench $(ARGS)
+
+soak: setup  ## 10000 random stories with faults, every one judged (PENSTOCK_SEED=7: the same again)
+	@PENSTOCK_RUNS=$${PENSTOCK_RUNS:-10000} $(PY) -m pytest -q -s --tb=short tests/faults/test_random_runs.py $(ARGS)
 
 lock: $(UV)  ## renew the lock files: hashes, no addresses
 	@$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url pyproject.toml -o requirements.lock

@@ -36,9 +36,9 @@ def upstream(
 
 
 def route(model: str, *targets: str, timeouts: dict[str, float] | None = None, **settings: Any) -> str:
-    """A route to upstreams by their names; each is asked for a model of the route's name."""
+    """A route to upstreams by their names; each is asked for a model of its own name."""
     lines: dict[str, Any] = {"model": model, **settings, "timeouts": timeouts or SHORT}
-    asked = ", ".join(f"{{ upstream = {json.dumps(target)} }}" for target in targets)
+    asked = ", ".join(f"{{ upstream = {json.dumps(target)}, model = {json.dumps(target)} }}" for target in targets)
     return _table("route", lines) + f"targets = [{asked}]\n"
 
 
@@ -64,13 +64,14 @@ def routed(*tables: str, descriptors: int | None = None) -> Iterator[Served]:
 
 def at(name: str, **cue: Any) -> dict[str, Any]:
     """A cue for the upstream of that name alone."""
-    return {"api_key": f"sk-{name}", **cue}
+    return {"model": name, **cue}
 
 
 def key_of(row: Answered) -> str:
     """Which key a request to the simulated model came with."""
     headers = row.request.headers
-    return headers.get("authorization", "").removeprefix("Bearer ") or headers["x-api-key"]
+    bearer = headers.get("authorization", "").removeprefix("Bearer ")
+    return bearer or headers.get("x-api-key") or headers["x-goog-api-key"]
 
 
 async def asked(sim: SimProcess, prompt: str, count: int) -> list[Answered]:
