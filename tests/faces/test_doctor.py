@@ -14,7 +14,7 @@ from penstock.exceptions import Refused
 from penstock.faces.access import Access
 from penstock.faces.doctor import MAX_SECONDS, Course, DoctorFace, read_course
 from penstock.sim.process import running
-from tests.support.client import Client, fetch, parse_blocks
+from tests.support.client import Client, dechunk, fetch, parse_blocks
 from tests.support.serving import SERVERS, hosted, penstock, serving
 
 pytestmark = pytest.mark.anyio
@@ -122,7 +122,7 @@ async def test_the_stream_says_what_it_is_and_what_arrived() -> None:
     assert [block.json["n"] for block in blocks[1:4]] == [1, 2, 3]
     assert [block.json["pad"] for block in blocks[1:4]] == ["....."] * 3
     assert sent.body.count(b"\n: keepalive\n\n") == 1
-    assert [message.get("more_body") for message in sent[1:]] == [True, True, True, True, False]
+    assert [message.get("more_body") for message in sent[1:]] == [True, True, True, True, True, False]
 
 
 async def test_each_event_says_when_it_was_sent() -> None:
@@ -130,7 +130,7 @@ async def test_each_event_says_when_it_was_sent() -> None:
     began = time.monotonic()
     await DoctorFace(OPEN).answer(scope("events=4&pace=0.1&idle=0.5"), stay, sent.send)
     said = [block.json["at"] for block in parse_blocks(sent.body)[1:]]
-    for expected, at, real in zip((0, 0.1, 0.7, 0.8, 0.9), said, sent.at[2:], strict=True):
+    for expected, at, real in zip((0, 0.1, 0.7, 0.8, 0.9), said, sent.at[2:-1], strict=True):
         assert expected - 0.005 <= at <= expected + 1
         assert abs(began + at - real) < 0.1, "it is the time of this server, from the request"
 
@@ -170,6 +170,12 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with penstock("demo", "--port", "0") as served:
+        yield served.port
+
+
 async def test_under_any_server(url: str) -> None:
     async with Client(int(url.rpartition(":")[2])) as client:
         await client.send("GET", "/v1/doctor?events=2&pace=0.1&idle=0.9")
@@ -182,6 +188,37 @@ async def test_under_any_server(url: str) -> None:
     assert 0.8 <= silence < 5
     assert got.whole
     assert [block.event for block in got.blocks] == ["start", "probe", "probe", "done"]
+
+
+async def test_a_client_that_speaks_http_1_0(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /v1/doctor?events=2&pace=0.1 HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    assert b"transfer-encoding" not in head
+    blocks = parse_blocks(body)
+    assert [block.event for block in blocks] == ["start", "probe", "probe", "done"]
+    assert blocks[0].json["http"] == "1.0"
+
+
+async def test_a_client_that_does_not_read_is_waited_for(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+    writer.write(b"GET /v1/doctor?events=1000&pace=0&pad=16384 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    await asyncio.sleep(1.0)
+    body, whole = dechunk((await reader.readuntil(b"\r\n\r\n"), await _all(reader))[1])
+    writer.close()
+    blocks = parse_blocks(body)
+    assert [block.json["n"] for block in blocks[1:-1]] == list(range(1, 1001))
+    assert whole
+    assert blocks[-1].json["at"] > 0.9, "it does not put 16 MB into memory for a client that takes nothing"
+
+
+async def _all(reader: asyncio.StreamReader) -> bytes:
+    """Until the end of a chunked body."""
+    parts: list[bytes] = []
+    while not b"".join(parts[-2:]).endswith(b"\r\n0\r\n\r\n"):
+        parts.append(await reader.read(1 << 20))
+    return b"".join(parts)
 
 
 async def test_refusals_come_as_everywhere() -> None:

@@ -12,7 +12,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from penstock.doctor.address import Address, join
 from penstock.doctor.answer import Answer
@@ -248,8 +248,7 @@ class _Wire(asyncio.Protocol):
         self.asked = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
 
     def send(self, request: bytes) -> None:
         self.asked = time.monotonic()
