@@ -50,8 +50,8 @@ PASS = Fault()
 class Passed(NamedTuple):
     """What went through one connection that is over."""
 
-    up: int
-    down: int
+    up: bytes
+    down: bytes
 
 
 class FaultProxy:
@@ -62,9 +62,10 @@ class FaultProxy:
         self.accepted = 0
         self.passed: list[Passed] = []
         """In the order in which they ended."""
+        self.others = others
+        """What happens to the connections that are made next, once `faults` are used up."""
         self._target = target
         self._faults = iter(faults)
-        self._others = others
         self._running: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> FaultProxy:
@@ -85,7 +86,7 @@ class FaultProxy:
         self.accepted += 1
         # A cancelled task would be shown as an error by whoever serves the connection.
         with contextlib.suppress(asyncio.CancelledError):
-            await self._connect(next(self._faults, self._others), reader, writer)
+            await self._connect(next(self._faults, self.others), reader, writer)
         self._running.discard(task)
 
     async def _connect(self, fault: Fault, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -110,7 +111,7 @@ class FaultProxy:
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
-            self.passed.append(Passed(up.carried, down.carried))
+            self.passed.append(Passed(bytes(up.carried), bytes(down.carried)))
             for side in (writer, far_writer):
                 _end(side, how)
 
@@ -122,7 +123,7 @@ class _Way:
         self._leg = leg
         self._source = source
         self._target = target
-        self.carried = 0
+        self.carried = bytearray()
         # `drain` then waits for the kernel to have all: what was carried before a reset really left.
         target.transport.set_write_buffer_limits(high=0)
 
@@ -135,14 +136,14 @@ class _Way:
 
     async def _carry(self) -> Cut | Literal["ended"]:
         leg = self._leg
-        while leg.cut_at is None or self.carried < leg.cut_at:
+        while leg.cut_at is None or len(self.carried) < leg.cut_at:
             data = await self._source.read(65536)
             if not data:
                 self._target.write_eof()
                 return "ended"
             if leg.delay:
                 await asyncio.sleep(leg.delay)
-            await self._write(data if leg.cut_at is None else data[: leg.cut_at - self.carried])
+            await self._write(data if leg.cut_at is None else data[: leg.cut_at - len(self.carried)])
         if leg.cut == "half_close":
             self._target.write_eof()
         if leg.cut in ("half_close", "silence"):
@@ -155,14 +156,14 @@ class _Way:
         if self._leg.drip is None:
             self._target.write(data)
             await self._target.drain()
-            self.carried += len(data)
+            self.carried += data
             return
         step = max(1, int(self._leg.drip / 50))
         for start in range(0, len(data), step):
             part = data[start : start + step]
             self._target.write(part)
             await self._target.drain()
-            self.carried += len(part)
+            self.carried += part
             await asyncio.sleep(len(part) / self._leg.drip)
 
 
