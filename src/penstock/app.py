@@ -91,7 +91,7 @@ class Penstock:
                     raise ConfigError(f"upstream {upstream.name}: the environment's proxy: {error}") from None
                 pool = Pool(endpoint, self.wheel, self.capacity, proxy=proxy)
                 self._pools.append(pool)
-                return HttpUpstream(upstream.name, dialect, pool, upstream.api_keys)
+                return HttpUpstream(upstream.name, dialect, pool, upstream.api_keys, upstream.quirks)
 
 
 def asgi(config: Config | Mapping[str, Any] | str | Path) -> Penstock:

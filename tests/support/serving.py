@@ -81,6 +81,7 @@ name = "sim"
 dialect = "openai-chat"
 base_url = "{sim}/v1"
 api_keys = ["sk-upstream-secret"]
+max_failures = 0
 
 [[route]]
 model = "m"

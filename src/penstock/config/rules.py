@@ -48,6 +48,8 @@ def _upstreams(config: Config) -> Problems:
         if upstream.name in names:
             yield f"{key}.name", f"there are two upstreams named {upstream.name!r}"
         names.add(upstream.name)
+        if upstream.quirks and upstream.dialect != "openai-chat":
+            yield f"{key}.quirks", 'only dialect = "openai-chat" has quirks'
         if upstream.max_failures < 0:
             yield f"{key}.max_failures", "must not be negative"
         if upstream.dialect in PLANNED:

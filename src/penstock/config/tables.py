@@ -33,6 +33,10 @@ class Upstream(_Table):
     base_url: str | None = None
     api_keys: list[str] = []
     function: str | None = None
+    quirks: list[
+        Literal["no_stream_options", "max_completion_tokens", "max_tokens", "no_developer_role", "no_done"]
+    ] = []
+    """Habits of a server that speaks openai-chat almost (`penstock.dialects.openai_chat.quirks`)."""
     max_failures: int = 10
     """So many failures in a row, and it is left alone for a while (0 = never)."""
 

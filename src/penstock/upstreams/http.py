@@ -6,10 +6,12 @@ import asyncio
 import email.utils
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from penstock.dialects import DIALECTS
 from penstock.dialects.base import Request
+from penstock.dialects.openai_chat.quirks import adapt
+from penstock.dialects.openai_chat.read import ChatProbe
 from penstock.exceptions import Overdue, Refused, UpstreamFailed
 from penstock.policy.keys import KeyPool
 from penstock.streams.attempt import Attempt
@@ -26,8 +28,11 @@ log = logging.getLogger("penstock.upstreams")
 class HttpUpstream:
     """A model endpoint that speaks one of the dialects over HTTP. Its keys are used in turn (`penstock.policy.keys`)."""
 
-    def __init__(self, name: str, dialect: str, pool: Pool, api_keys: Sequence[str]) -> None:
+    def __init__(
+        self, name: str, dialect: str, pool: Pool, api_keys: Sequence[str], quirks: Collection[str] = ()
+    ) -> None:
         self.name = name
+        self._quirks = frozenset(quirks)
         self.dialect = dialect
         self.pool = pool
         self.keys = KeyPool(api_keys)
@@ -56,6 +61,10 @@ class HttpUpstream:
         dialect = DIALECTS[self.dialect]
         path, body, dropped = dialect.encode_request(request, model)
         attempt.dropped = tuple(dropped)
+        if self._quirks:
+            body = adapt(body, self._quirks)
+            if "no_done" in self._quirks and isinstance(attempt.probe, ChatProbe):
+                attempt.probe.needs_done = False
         key = self.keys.take(time.monotonic())
         more = "".join(f"{name}: {value}\r\n" for name, value in dialect.headers(self.keys.key(key)))
         head = f"POST {self._base}{path}{self._head}{more}content-length: {len(body)}\r\n\r\n"

@@ -126,9 +126,11 @@ class ChatProbe:
     text that looks like a key; JSON that is broken anywhere is found here.
     """
 
-    __slots__ = ("complete", "failure", "held", "outcome", "started", "usage")
+    __slots__ = ("complete", "failure", "held", "needs_done", "outcome", "started", "usage")
 
     def __init__(self) -> None:
+        self.needs_done = True
+        """Without its end marker the answer is not whole. Servers with the quirk `no_done` never send one."""
         self.started = False
         self.complete = False
         self.held: bytes | None = None
@@ -161,6 +163,7 @@ class ChatProbe:
                     self.failure = Error("upstream_error", message, retryable=True, outcome="upstream_error")
                     return Kind.FAILED
                 self.outcome = _OUTCOME.get(reason, "completed")
+                self.complete = not self.needs_done
             if not self.started and choice.delta is not None:
                 self.started = _has_token(choice.delta)
         return _DATA
