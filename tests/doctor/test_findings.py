@@ -70,6 +70,13 @@ def test_buffering_is_found_exactly_when_events_wait(events: int, pace: float, w
         assert "buffered" in found(seen)
 
 
+def test_a_head_that_is_held_with_the_events_is_told_once() -> None:
+    late = Times(connect=0.001, first_byte=2.0, server=0.001)
+    assert worse(changed(times=late)) == {"slow-head": "note"}
+    held = msgspec.structs.replace(good(hold=lambda _at: 2.0), times=late)
+    assert worse(held) == {"buffered": "problem"}
+
+
 def test_one_late_event_is_a_note_and_a_long_wait_is_not() -> None:
     assert worse(good(hold=lambda at: at + (0.3 if abs(at - 1.9) < 0.01 else 0))) == {"uneven": "note"}
     assert worse(good(hold=lambda at: max(at, 1.1))) == {"buffered": "problem"}, "the first half was held"

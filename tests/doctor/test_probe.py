@@ -54,8 +54,8 @@ async def test_every_read_has_its_time() -> None:
     assert seen.times.connect is not None
     assert (seen.times.dns, seen.times.tls) == (None, None), "there was nothing to look up"
     first, second = (arrival.came for arrival in seen.arrivals)
-    assert seen.times.first_byte < 0.15 < 0.19 < first < 0.45
-    assert 0.28 < second - first < 0.6
+    assert first - seen.times.first_byte > 0.15
+    assert second - first > 0.25
     assert len(requests) == 1
     assert told[0] == "looking up 127.0.0.1"
     assert f"connecting to 127.0.0.1, port {port}" in told

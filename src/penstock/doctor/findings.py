@@ -45,12 +45,14 @@ def span(seconds: float) -> str:
 def stream_findings(seen: Observation) -> Iterator[Finding]:
     """What is to be said of a stream that was reached."""
     yield from _end(seen)
-    yield from _flow(seen)
+    yield from (flow := list(_flow(seen)))
     yield from _silence(seen)
     yield from _form(seen)
     yield from _protocol(seen)
     yield from _head(seen)
-    yield from way_findings(seen)
+    # A path that holds events holds the head with them: that is one thing, not two.
+    held = any(finding.code == "buffered" for finding in flow)
+    yield from (finding for finding in way_findings(seen) if not (held and finding.code == "slow-head"))
 
 
 # -- events ----------------------------------------------------------------------------------------------------------

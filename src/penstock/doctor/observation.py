@@ -123,7 +123,7 @@ class Observation(msgspec.Struct):
 
     def header(self, name: str) -> str:
         """A response header's value (several are joined by a comma), or an empty string. `name` in lower case."""
-        return ", ".join(value for key, value in self.headers if key == name)
+        return ", ".join(value for key, value in self.headers if key == name and value)
 
     @property
     def begun(self) -> bool:
