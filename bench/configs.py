@@ -18,6 +18,19 @@ targets = [{ upstream = "sim", model = "m" }]
 timeouts = { total = 3600 }
 """
 
+PENSTOCK_TRANSLATING = """\
+[[upstream]]
+name = "origin"
+dialect = "anthropic"
+base_url = "http://127.0.0.1:@ORIGIN@/v1"
+api_keys = ["x"]
+
+[[route]]
+model = "m"
+targets = [{ upstream = "origin" }]
+timeouts = { total = 3600 }
+"""
+
 NGINX = """\
 daemon off;
 worker_processes 1;

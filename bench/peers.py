@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.configs import ENVOY, LITELLM, NGINX, PENSTOCK
+from bench.configs import ENVOY, LITELLM, NGINX, PENSTOCK, PENSTOCK_TRANSLATING
 from bench.processes import PLACE, ROOT, free_port
 
 UV = ROOT / ".tools" / "bin" / "uv"
@@ -80,8 +80,8 @@ def _own(key: str, program: str) -> str:
     return str(PLACE / key / "bin" / program)
 
 
-def _penstock(launch: Launch) -> list[str]:
-    config = launch.write("penstock.toml", PENSTOCK)
+def _penstock(launch: Launch, template: str = PENSTOCK) -> list[str]:
+    config = launch.write("penstock.toml", template)
     return [str(ROOT / ".venv" / "bin" / "penstock"), "serve", "--config", config, "--port", str(launch.port)]
 
 
@@ -137,6 +137,14 @@ PEERS: dict[str, Peer] = {
             _penstock,
             _says([str(ROOT / ".venv/bin/python"), "-c", "import penstock; print(penstock.__version__)"], r"(\S+)"),
             ids=True,
+        ),
+        Peer(
+            "penstock-translating",
+            "Penstock, from anthropic",
+            lambda launch: _penstock(launch, PENSTOCK_TRANSLATING),
+            _says([str(ROOT / ".venv/bin/python"), "-c", "import penstock; print(penstock.__version__)"], r"(\S+)"),
+            # Entries that say nothing in the client's dialect leave gaps in what it sees of the ids.
+            ids=False,
         ),
         Peer("nginx", "nginx", _nginx, _says(["nginx", "-v"], r"nginx/(\S+)"), system="nginx"),
         Peer(

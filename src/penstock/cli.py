@@ -120,7 +120,7 @@ def demo_config(found: Found) -> Config:
     upstreams: list[dict[str, object]] = [{"name": "demo", "dialect": "demo"}]
     for place in found.places:
         upstreams.append(
-            {"name": place.name, "dialect": "openai-chat", "base_url": place.base_url, "api_keys": list(place.api_keys)}
+            {"name": place.name, "dialect": place.dialect, "base_url": place.base_url, "api_keys": list(place.api_keys)}
         )
         routes += [{"model": model, "targets": [{"upstream": place.name}]} for model in place.models]
     return convert({"upstream": upstreams, "route": routes})

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
 import pytest
 
 from penstock.sim.process import running
@@ -25,10 +28,45 @@ def test_a_key_and_a_local_server_are_found() -> None:
 
 
 def test_what_can_not_be_used_is_said() -> None:
-    found = discover({"OPENAI_API_KEY": "sk-x", "OPENAI_BASE_URL": NOBODY, "ANTHROPIC_API_KEY": "a"}, NOBODY)
+    keys = {"OPENAI_API_KEY": "sk-x", "ANTHROPIC_API_KEY": "sk-x", "GEMINI_API_KEY": "sk-x"}
+    places = dict.fromkeys(("OPENAI_BASE_URL", "ANTHROPIC_BASE_URL", "GOOGLE_GEMINI_BASE_URL"), NOBODY)
+    found = discover(keys | places, NOBODY)
     assert not found.places
-    assert len(found.notes) == 2
+    assert [note.split(" ")[0] for note in found.notes] == list(keys)
     assert "sk-x" not in repr(found.notes)
+
+
+def test_every_provider_is_asked_in_its_own_way() -> None:
+    with running() as sim:
+        env = {"ANTHROPIC_API_KEY": "sk-a", "ANTHROPIC_BASE_URL": sim.url, "GEMINI_API_KEY": "g"}
+        found = discover(env | {"GOOGLE_GEMINI_BASE_URL": sim.url}, NOBODY)
+    assert [(place.name, place.dialect, place.base_url) for place in found.places] == [
+        ("anthropic", "anthropic", f"{sim.url}/v1"),
+        ("gemini", "gemini", f"{sim.url}/v1beta"),
+    ]
+
+
+def test_geminis_list_of_models() -> None:
+    told = b"""{"models": [
+        {"name": "models/gemini-9", "supportedGenerationMethods": ["generateContent", "countTokens"]},
+        {"name": "models/embedding-9", "supportedGenerationMethods": ["embedContent"]}]}"""
+
+    class Google(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            assert self.headers["x-goog-api-key"] == "g"
+            assert self.path == "/v1beta/models"
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(told)
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = HTTPServer(("127.0.0.1", 0), Google)
+    threading.Thread(target=server.handle_request, daemon=True).start()
+    base = f"http://127.0.0.1:{server.server_port}"
+    found = discover({"GEMINI_API_KEY": "g", "GOOGLE_GEMINI_BASE_URL": base}, NOBODY)
+    server.server_close()
+    assert found.places[0].models == ("gemini-9",)
 
 
 @pytest.mark.anyio

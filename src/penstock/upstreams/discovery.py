@@ -1,4 +1,4 @@
-"""What `penstock demo` finds on its own: a key in the environment, an Ollama on this machine.
+"""What `penstock demo` finds on its own: keys in the environment, an Ollama on this machine.
 
 Asked once, at start, for a second or two at most; whatever does not answer is simply not there.
 """
@@ -6,21 +6,26 @@ Asked once, at start, for a second or two at most; whatever does not answer is s
 from __future__ import annotations
 
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
+from penstock.dialects import DIALECTS
+
 OPENAI = "https://api.openai.com/v1"
+ANTHROPIC = "https://api.anthropic.com"
+GEMINI = "https://generativelanguage.googleapis.com"
 OLLAMA = "http://127.0.0.1:11434/v1"
 SECONDS = 2.0
 MOST_MODELS = 40
 
 
 class Place(NamedTuple):
-    """An endpoint that speaks openai-chat, and the models that it names."""
+    """An endpoint, and the models that it names."""
 
     name: str
+    dialect: str
     base_url: str
     api_keys: tuple[str, ...]
     models: tuple[str, ...]
@@ -37,8 +42,16 @@ class _Model(msgspec.Struct):
     id: str
 
 
+class _Named(msgspec.Struct):
+    """Gemini's way: `models/gemini-...`, and what the model can do."""
+
+    name: str
+    supportedGenerationMethods: list[str] = []  # noqa: N815  # Google's name
+
+
 class _Models(msgspec.Struct):
     data: list[_Model] = []
+    models: list[_Named] = []
 
 
 def discover(environment: Mapping[str, str], ollama: str = OLLAMA) -> Found:
@@ -47,19 +60,17 @@ def discover(environment: Mapping[str, str], ollama: str = OLLAMA) -> Found:
     notes: list[str] = []
     if key := environment.get("OPENAI_API_KEY"):
         base = environment.get("OPENAI_BASE_URL", OPENAI).rstrip("/")
-        models = _ask(base, key)
-        if models:
-            places.append(Place("openai", base, (key,), models))
-        else:
-            notes.append(f"OPENAI_API_KEY is set, but {base} did not list any models")
-    models = _ask(ollama, None)
+        _look("openai", "openai-chat", base, key, places, notes)
+    # These two providers' own variables name the host, without the version.
+    if key := environment.get("ANTHROPIC_API_KEY"):
+        base = f"{environment.get('ANTHROPIC_BASE_URL', ANTHROPIC).rstrip('/')}/v1"
+        _look("anthropic", "anthropic", base, key, places, notes)
+    if key := environment.get("GEMINI_API_KEY"):
+        base = f"{environment.get('GOOGLE_GEMINI_BASE_URL', GEMINI).rstrip('/')}/v1beta"
+        _look("gemini", "gemini", base, key, places, notes)
+    models = _ask(ollama, [])
     if models:
-        places.append(Place("ollama", ollama, (), models))
-    notes += [
-        f"{name} is set, but that provider's dialect is not built yet"
-        for name in ("ANTHROPIC_API_KEY", "GEMINI_API_KEY")
-        if environment.get(name)
-    ]
+        places.append(Place("ollama", "openai-chat", ollama, (), models))
     taken = {"demo"}
     apart = []
     for place in places:
@@ -68,13 +79,26 @@ def discover(environment: Mapping[str, str], ollama: str = OLLAMA) -> Found:
     return Found(tuple(apart), tuple(notes))
 
 
-def _ask(base_url: str, key: str | None) -> tuple[str, ...]:
+def _look(name: str, dialect: str, base_url: str, key: str, places: list[Place], notes: list[str]) -> None:
+    models = _ask(base_url, DIALECTS[dialect].headers(key))
+    if models:
+        places.append(Place(name, dialect, base_url, (key,), models))
+    else:
+        notes.append(f"{name.upper()}_API_KEY is set, but {base_url} did not list any models")
+
+
+def _ask(base_url: str, headers: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     """The models at `base_url`, as `GET /models` lists them; none if nobody answers."""
-    headers = {"authorization": f"Bearer {key}"} if key else {}
     try:
-        request = urllib.request.Request(f"{base_url}/models", headers=headers)  # noqa: S310  # http(s) addresses of ours
+        # Only http:// and https:// addresses of ours, or of the person who starts the demo.
+        request = urllib.request.Request(f"{base_url}/models", headers=dict(headers))  # noqa: S310
         with urllib.request.urlopen(request, timeout=SECONDS) as response:  # noqa: S310
             told = msgspec.json.decode(response.read(4 * 1024 * 1024), type=_Models)
     except (OSError, ValueError, msgspec.MsgspecError):
         return ()
-    return tuple(model.id for model in told.data[:MOST_MODELS] if model.id)
+    named = (model.name.removeprefix("models/") for model in told.models if _talks(model))
+    return tuple(name for name in (*(model.id for model in told.data), *named) if name)[:MOST_MODELS]
+
+
+def _talks(model: _Named) -> bool:
+    return "generateContent" in model.supportedGenerationMethods
