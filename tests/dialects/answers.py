@@ -52,7 +52,9 @@ def told(dialect: Dialect, reads: Iterable[bytes]) -> list[Event]:
                     events += decoder.decode(block)
                 case Kind.HELD:
                     pass
-                case Kind.END:
+                case Kind.END | Kind.LAST as kind:
+                    if kind == Kind.LAST:
+                        events += decoder.decode(block)
                     usage = [] if probe.usage is None else [probe.usage]
                     return [*(events or [START]), *usage, Done(probe.outcome)]  # type: ignore[arg-type]  # the probe's words are outcomes
                 case Kind.FAILED:

@@ -45,7 +45,8 @@ def events_of(dialect: str, got: Response) -> list[Event]:
         kind = probe(block)
         if kind == Kind.DATA:
             events += decoder.decode(block)
-        elif kind == Kind.END:
+        elif kind in (Kind.END, Kind.LAST):
+            events += decoder.decode(block) if kind == Kind.LAST else []
             return [*events, *([probe.usage] if probe.usage else []), Done(probe.outcome)]  # type: ignore[arg-type]
         elif kind == Kind.FAILED:
             assert probe.failure is not None

@@ -7,9 +7,12 @@ from penstock.dialects.base import Dialect
 from penstock.dialects.gemini import Gemini
 from penstock.dialects.native import Native
 from penstock.dialects.openai_chat import OpenAIChat
+from penstock.dialects.openai_responses import OpenAIResponses
 
-DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (OpenAIChat(), Native(), Anthropic(), Gemini())}
+_ALL: tuple[Dialect, ...] = (OpenAIChat(), OpenAIResponses(), Anthropic(), Gemini(), Native())
+
+DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in _ALL}
 """Every dialect by its name in configuration and in `?format=`."""
 
-PLANNED = ("openai-responses", "ui-messages")
+PLANNED = ("ui-messages",)
 """Names that the contract reserves and that this version cannot speak yet."""

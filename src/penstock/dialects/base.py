@@ -155,6 +155,8 @@ class Kind(IntEnum):
     """The dialect's end marker."""
     FAILED = 3
     """The upstream reports an error in the stream."""
+    LAST = 4
+    """Part of the answer, and its end."""
 
 
 class Probe(Protocol):

@@ -163,6 +163,9 @@ class Attempt:
                     append = self._append
                     append(block)
                 elif kind != Kind.HELD:
+                    if kind == Kind.LAST:
+                        append = self._append
+                        append(block)
                     break
         except ProtocolError as error:
             self._spoil(error, now)
@@ -181,7 +184,7 @@ class Attempt:
             self._generation.timing.token(now)
         if kind == 0:
             return
-        if kind == Kind.END:
+        if kind == Kind.END or kind == Kind.LAST:
             self._complete(Done(probe.outcome))  # type: ignore[arg-type]  # the probe's words are outcomes
         elif kind == Kind.FAILED:
             assert probe.failure is not None

@@ -22,6 +22,7 @@ from penstock.dialects.openai_chat.request import (
     MAX_CHOICES,
     Sampling,
     build_fields,
+    effort_of,
     encode_request,
     parse_request,
     read_options,
@@ -30,7 +31,7 @@ from penstock.dialects.openai_chat.write import DONE, ChatEncoder, collect, endi
 from penstock.exceptions import Refused, UpstreamFailed
 from penstock.wire.events import Event
 
-__all__ = ["DONE", "MAX_CHOICES", "OpenAIChat", "Sampling", "build_fields", "read_error", "read_options"]
+__all__ = ["DONE", "MAX_CHOICES", "OpenAIChat", "Sampling", "build_fields", "effort_of", "read_error", "read_options"]
 
 
 class OpenAIChat:

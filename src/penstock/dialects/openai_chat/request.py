@@ -186,7 +186,7 @@ def build_fields(request: Request, target: str) -> tuple[dict[str, Any], list[st
         fields["tool_choice"] = {"type": "function", "function": {"name": name}} if name else kind
     if options.parallel_tool_calls is not None:
         fields["parallel_tool_calls"] = options.parallel_tool_calls
-    if (effort := options.reasoning_effort or _effort(options.reasoning_tokens)) is not None:
+    if (effort := options.reasoning_effort or effort_of(options.reasoning_tokens)) is not None:
         fields["reasoning_effort"] = effort
     if options.user is not None:
         fields["user"] = options.user
@@ -214,8 +214,8 @@ def _function(tool: Tool) -> dict[str, Any]:
     return function
 
 
-def _effort(tokens: int | None) -> str | None:
-    """A budget for thinking, as one of this dialect's words."""
+def effort_of(tokens: int | None) -> str | None:
+    """A budget for thinking, as one of OpenAI's words."""
     if tokens is None:
         return None
     return "none" if tokens == 0 else "low" if tokens <= 2048 else "medium" if tokens <= 8192 else "high"

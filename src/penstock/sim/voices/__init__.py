@@ -8,10 +8,11 @@ from penstock.sim.voices.anthropic import Anthropic
 from penstock.sim.voices.base import RequestError, Said, Speech, Style, Voice
 from penstock.sim.voices.gemini import Gemini
 from penstock.sim.voices.openai_chat import OpenAIChat
+from penstock.sim.voices.openai_responses import OpenAIResponses
 
 __all__ = ["VOICES", "RequestError", "Said", "Speech", "Style", "Voice", "voice_for"]
 
-VOICES: tuple[Voice, ...] = (OpenAIChat(), Anthropic(), Gemini())
+VOICES: tuple[Voice, ...] = (OpenAIChat(), OpenAIResponses(), Anthropic(), Gemini())
 
 
 def voice_for(path: str) -> Voice | None:
