@@ -26,10 +26,10 @@ def test_help_names_every_command() -> None:
 
 def test_check_says_good_and_what_is_not_acted_on(tmp_path: Path) -> None:
     path = tmp_path / "penstock.toml"
-    path.write_text(CONFIG.format(sim="http://127.0.0.1:1", route="retries = 2"))
+    path.write_text(CONFIG.format(sim="http://127.0.0.1:1", route="") + '\n[storage]\ndatabase = "sqlite:///x.db"\n')
     done = run("check", "--config", str(path))
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[0].startswith("note: route.retries")
+    assert done.stdout.splitlines()[0].startswith("note: storage.database")
     assert done.stdout.splitlines()[-1] == f"{path}: good (1 upstream, 1 route, 0 tenants)"
 
 
@@ -48,9 +48,10 @@ def test_a_wrong_file_is_one_clear_line(tmp_path: Path, command: str, mistake: s
     done = run(command, "--config", str(path))
     assert done.returncode == 2
     assert done.stdout == ""
-    (line,) = done.stderr.splitlines()
-    assert line.startswith(f"penstock: {path}:11: "), line
-    assert said in line
+    (told,) = done.stderr.splitlines()
+    line = path.read_text().splitlines().index(mistake) + 1
+    assert told.startswith(f"penstock: {path}:{line}: "), told
+    assert said in told
 
 
 def test_a_missing_file_and_a_missing_module(tmp_path: Path) -> None:

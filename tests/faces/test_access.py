@@ -81,7 +81,11 @@ ROUTES = (
     ("POST", "/v1/streams"),
     ("GET", "/v1/streams/{id}"),
     ("GET", "/v1/streams/{id}?format=openai-chat"),
+    ("GET", "/v1/streams/{id}/trace"),
     ("POST", "/v1/streams/{id}/cancel"),
+    ("POST", "/v1/messages"),
+    ("POST", "/v1/responses"),
+    ("GET", "/v1/doctor"),
     ("GET", "/v1/models"),
 )
 
@@ -106,7 +110,7 @@ async def test_a_stream_of_another_tenants_does_not_exist(servers: tuple[SimProc
     port = servers[1].port
     made = await fetch(port, "POST", "/v1/streams", native({"text": "mine"}), {"x-api-key": "key-a"})
     assert made.status == 200
-    for method, path in ROUTES[2:5]:
+    for method, path in ROUTES[2:6]:
         got = await fetch(port, method, path.format(id=made.stream_id), headers={"x-api-key": "key-b"})
         assert (got.status, got.json["error"]["code"]) == (404, "stream_not_found"), path
         own = await fetch(port, method, path.format(id=made.stream_id), headers={"x-api-key": "key-a"})

@@ -32,7 +32,11 @@ async def test_the_description_names_every_address(port: int) -> None:
     paths = (await fetch(port, "GET", "/openapi.json")).json["paths"]
     assert {path: sorted(methods) for path, methods in paths.items()} == {
         "/v1/chat/completions": ["post"],
+        "/v1/responses": ["post"],
+        "/v1/messages": ["post"],
+        "/v1/doctor": ["get"],
         "/v1/streams": ["post"],
+        "/v1/streams/{stream_id}/trace": ["get"],
         "/v1/streams/{stream_id}": ["get"],
         "/v1/streams/{stream_id}/cancel": ["post"],
         "/v1/models": ["get"],

@@ -124,3 +124,34 @@ async def test_a_function_that_is_no_generator_fails_as_an_upstream() -> None:
 
     _, stream = await run(answer)  # type: ignore[arg-type]
     assert getattr((await ended(stream))[-1], "code", None) == "upstream_error"
+
+
+async def test_cancelled_from_within_is_a_failure_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def answer(request: Request) -> AsyncIterator[str | Event]:
+        yield "one"
+        raise asyncio.CancelledError
+
+    with caplog.at_level(logging.ERROR):
+        events = await ended((await run(answer))[1])
+    assert isinstance(events[-1], Error)
+    assert (events[0], events[-1].code) == (Token("one"), "upstream_error")
+    assert "cancelled from within" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [Token(123), Finish("bogus"), ToolCall("x"), Usage("x", -5), Done("bogus"), Error("a", "b", "maybe", "none")],  # type: ignore[arg-type]
+    ids=repr,
+)
+async def test_events_with_wrong_values_are_none(wrong: Event, caplog: pytest.LogCaptureFixture) -> None:
+    async def answer(request: Request) -> AsyncIterator[str | Event]:
+        yield "one"
+        yield wrong
+        yield "two"
+
+    with caplog.at_level(logging.ERROR):
+        events = await ended((await run(answer))[1])
+    assert events[0] == Token("one")
+    assert isinstance(events[-1], Error)
+    assert events[-1].code == "upstream_error"
+    assert "an event that is none" in caplog.text

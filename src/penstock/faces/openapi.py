@@ -18,14 +18,45 @@ def _query(name: str, schema: dict[str, Any], description: str) -> dict[str, Any
     return {"name": name, "in": "query", "schema": schema, "description": description}
 
 
-STREAM_PATHS: dict[str, Any] = {
-    "/v1/chat/completions": {
+def _opens(summary: str) -> dict[str, Any]:
+    """An address where an answer begins."""
+    return {
         "post": {
             "tags": ["streams"],
-            "summary": "OpenAI's chat completions, streamed or not",
+            "summary": summary,
             "parameters": [_KEY],
             "requestBody": _BODY,
             "responses": {"200": _SSE, "4XX": _ERROR, "5XX": _ERROR},
+        }
+    }
+
+
+STREAM_PATHS: dict[str, Any] = {
+    "/v1/chat/completions": _opens("OpenAI's chat completions, streamed or not"),
+    "/v1/responses": _opens("OpenAI's responses, streamed or not"),
+    "/v1/messages": _opens("Anthropic's messages, streamed or not"),
+    "/v1/doctor": {
+        "get": {
+            "tags": ["operations"],
+            "summary": "A stream at a known pace, to measure a path with",
+            "parameters": [
+                _query("events", {"type": "integer"}, "How many events."),
+                _query("pace", {"type": "number"}, "Seconds between two of them."),
+                _query("idle", {"type": "number"}, "Seconds of silence in the middle."),
+                _query("pad", {"type": "integer"}, "Bytes of padding in each."),
+            ],
+            "responses": {"200": _SSE, "4XX": _ERROR},
+        }
+    },
+    "/v1/streams/{stream_id}/trace": {
+        "get": {
+            "tags": ["streams"],
+            "summary": "What happened to the stream, and when",
+            "parameters": [_ID],
+            "responses": {
+                "200": {"description": "The trace.", "content": {"application/json": {}}},
+                "4XX": _ERROR,
+            },
         }
     },
     "/v1/streams": {

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from penstock.dialects import DIALECTS
+from penstock.exceptions import ProtocolError
 from penstock.wire.events import Error
 
 if TYPE_CHECKING:
@@ -74,7 +75,11 @@ class Reader:
             if self.offset - (self.part > 0) < log.first and log.first > 0:
                 self._too_slow()
             elif self.offset - (self.part > 0) < log.last:
-                data = self.view.read(self, BATCH_BYTES)
+                try:
+                    data = self.view.read(self, BATCH_BYTES)
+                except ProtocolError as error:
+                    self._end_with("upstream_protocol_error", str(error), retryable=False)
+                    return
                 self.progress += 1
                 if data:
                     self.write(data)
@@ -125,7 +130,11 @@ class Reader:
 
     def _too_slow(self) -> None:
         """What this reader should read next was forgotten. It is told so; the stream goes on for all others."""
-        error = Error("slow_reader", "this reader fell behind what is kept", retryable=True, outcome="interrupted")
+        self._end_with("slow_reader", "this reader fell behind what is kept", retryable=True)
+
+    def _end_with(self, code: str, message: str, *, retryable: bool) -> None:
+        """End this reader alone, with an error of its own."""
+        error = Error(code, message, retryable, outcome="interrupted")
         encoder = DIALECTS[self.view.format.dialect].encoder(self.stream.about, include_usage=False)
         position = f"{self.stream.epoch}:{self.offset}" + (f".{self.part}" if self.part else "")
         self.write(b"".join(b"id: %b\n%b" % (position.encode(), block) for block in encoder.end(None, error)))

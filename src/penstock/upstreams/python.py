@@ -15,6 +15,8 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callab
 from contextlib import suppress
 
 from penstock.dialects.base import Request
+from penstock.dialects.native import decode_event, encode_event
+from penstock.exceptions import ProtocolError
 from penstock.streams.attempt import Attempt
 from penstock.wire.events import Event, Token
 
@@ -64,7 +66,7 @@ class PythonUpstream:
                 if isinstance(piece, str):
                     attempt.emit(Token(piece))
                 elif isinstance(piece, Event):
-                    attempt.emit(piece)
+                    attempt.emit(_checked(piece))
                 else:
                     raise TypeError(f"{self.name}: the function yielded {type(piece).__name__}, not str or an event")
                 await flowing.wait()
@@ -73,11 +75,25 @@ class PythonUpstream:
             log.exception("upstream %s: the generator raised %s", self.name, type(error).__name__)
             attempt.fail("upstream_error", "the upstream failed")
         finally:
+            if not attempt.over:
+                # Cancelled, and not by us: something that the user's code waited for was.
+                log.error("upstream %s: the generator was cancelled from within", self.name)
+                attempt.fail("upstream_error", "the upstream failed")
             if isinstance(answer, AsyncGenerator):
                 with suppress(Exception):
                     await answer.aclose()
             elif inspect.iscoroutine(answer):
                 answer.close()
+
+
+def _checked(event: Event) -> Event:
+    """The event, if its values are what their types say: an object that is made by hand is not checked. Raises TypeError."""
+    try:
+        told = decode_event(encode_event(event))
+    except (ProtocolError, TypeError, ValueError) as error:
+        raise TypeError(f"the function yielded an event that is none: {error}") from None
+    assert told is not None
+    return told
 
 
 class PythonCall:
