@@ -28,13 +28,17 @@ _TOKENS = frozenset(
     )
 )
 _WHOLE = frozenset(("response.completed", "response.incomplete"))
+_ITEMS = frozenset(("response.output_item.added", "response.output_item.done"))
 _FAILED = frozenset(("response.failed", "response.cancelled", "error"))
+
+_NOTHING = msgspec.Raw()
 
 _DATA = Kind.DATA  # by far the most frequent, and an enum's member costs a search
 
 
 class _InputDetails(msgspec.Struct):
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
 
 
 class _OutputDetails(msgspec.Struct):
@@ -49,14 +53,19 @@ class _Usage(msgspec.Struct):
     source: Literal["final", "estimated", "unknown"] = "final"
     """Ours (see `whole.py`): so that an estimate stays one when it has come through two gateways."""
 
+    unknown: list[str] = []
+    """Ours too: the names of numbers that are only there because the format demands them."""
+
     def fact(self) -> Usage:
-        read, wrote = self.input_tokens_details, self.output_tokens_details
+        read, wrote, unknown = self.input_tokens_details, self.output_tokens_details, self.unknown
+        filled = read.cache_write_tokens if read else None
         return Usage(
-            self.input_tokens,
-            self.output_tokens,
-            read.cached_tokens if read else None,
-            wrote.reasoning_tokens if wrote else None,
+            None if "input_tokens" in unknown else self.input_tokens,
+            None if "output_tokens" in unknown else self.output_tokens,
+            read.cached_tokens if read and "cached_tokens" not in unknown else None,
+            wrote.reasoning_tokens if wrote and "reasoning_tokens" not in unknown else None,
             self.source,
+            msgspec.UNSET if filled is None else filled,
         )
 
 
@@ -74,7 +83,7 @@ class _Item(msgspec.Struct):
 class _Response(msgspec.Struct):
     usage: _Usage | None = None
     incomplete_details: _Incomplete | None = None
-    error: Told | None = None
+    error: msgspec.Raw = _NOTHING
 
 
 class _Event(msgspec.Struct, gc=False):
@@ -85,35 +94,75 @@ class _Event(msgspec.Struct, gc=False):
     item: _Item | None = None
     response: _Response | None = None
     arguments: str | None = None
-    code: str | None = None
+    code: str | int | None = None
     message: str | None = None
+    error: msgspec.Raw = _NOTHING
 
 
-class _LooseEvent(msgspec.Struct, gc=False):
-    """An event whose other fields have shapes of their own: of no use here, but no fault either."""
-
+class _Typed(msgspec.Struct, gc=False):
     type: str = ""
 
 
+class _LooseResponse(msgspec.Struct, gc=False):
+    incomplete_details: _Incomplete | None = None
+    error: msgspec.Raw = _NOTHING
+
+
+class _LooseItem(msgspec.Struct, gc=False):
+    """An event of an item of which we know only the type."""
+
+    type: str = ""
+    output_index: int = 0
+    item: _Typed | None = None
+
+
+class _LooseLast(msgspec.Struct, gc=False):
+    """A last event whose usage has a shape of its own: as good as none, it will be estimated."""
+
+    type: str = ""
+    response: _LooseResponse | None = None
+    error: msgspec.Raw = _NOTHING
+
+
 _decode = msgspec.json.Decoder(_Event).decode
-_decode_loosely = msgspec.json.Decoder(_LooseEvent).decode
+_decode_type = msgspec.json.Decoder(_Typed).decode
+_decode_item = msgspec.json.Decoder(_LooseItem).decode
+_decode_last = msgspec.json.Decoder(_LooseLast).decode
 
 
 def _read(block: bytes) -> _Event:
     data = sse.payload(block)
     try:
-        return _decode(data)
+        told = _decode(data)
     except msgspec.ValidationError:
-        pass
+        return _read_loosely(data)
+    except BROKEN_JSON as error:
+        raise ProtocolError(f"the upstream sent data that is not a response's event: {error}") from None
+    if not told.type:
+        told.type = sse.event_name(block)
+    return told
+
+
+def _read_loosely(data: bytes) -> _Event:
+    """An event that is not of the shapes we know: because it is of a new type, or because it is wrong."""
+    try:
+        kind = _decode_type(data).type
     except BROKEN_JSON as error:
         raise ProtocolError(f"the upstream sent data that is not a response's event: {error}") from None
     try:
-        kind = _decode_loosely(data).type
-    except BROKEN_JSON as error:
-        raise ProtocolError(f"the upstream sent data that is not a response's event: {error}") from None
-    if kind in _TOKENS or kind in _FAILED or kind == "response.output_item.added":
-        raise ProtocolError(f"the upstream sent a {kind[:64]} of another shape")
-    return _Event(kind)
+        if kind in _ITEMS:
+            row = _decode_item(data)
+            if row.item is not None and row.item.type not in ("function_call", ""):
+                return _Event(kind, output_index=row.output_index, item=_Item(row.item.type))
+        elif kind in _WHOLE or kind in _FAILED:
+            last = _decode_last(data)
+            response = last.response or _LooseResponse()
+            return _Event(kind, response=_Response(None, response.incomplete_details, response.error), error=last.error)
+        elif kind not in _TOKENS and kind != "response.function_call_arguments.done":
+            return _Event(kind)
+    except BROKEN_JSON:
+        pass
+    raise ProtocolError(f"the upstream sent a {kind[:64]} of another shape")
 
 
 def _outcome(told: _Event, *, called: bool) -> _Outcome:
@@ -149,11 +198,13 @@ class ResponsesProbe:
             self.outcome = _outcome(told, called=self._called)
             return Kind.LAST
         if kind in _FAILED:
-            inner = told.response.error if told.response else None
-            self.failure = read_told(inner or Told(told.code, told.message))
+            inner = told.response.error if told.response else _NOTHING
+            self.failure = read_told(inner if bytes(inner) else told.error, Told(told.code, told.message))
             return Kind.FAILED
-        if told.item is not None and told.item.type == "function_call":
-            self._called = self.started = True
+        if told.item is not None and told.item.type.endswith("_call"):
+            # A tool that runs at the provider's is a sign of life too, though only clients of this dialect can see it.
+            self.started = True
+            self._called = self._called or told.item.type == "function_call"
         return _DATA
 
 
