@@ -19,7 +19,13 @@ def read_items(items: Sequence[dict[str, Any]]) -> tuple[list[Message], list[str
     for number, item in enumerate(items):
         match item.get("type", "message"):
             case "message":
-                messages.append(_read_message(item, number, needs))
+                message = _read_message(item, number, needs)
+                last = messages[-1] if messages else None
+                if message.role == "assistant" and last is not None and last.tool_calls and last.content is None:
+                    # Nothing may stand between a call and its result elsewhere: what it said meanwhile comes before.
+                    last.content = message.content
+                else:
+                    messages.append(message)
             case "function_call":
                 call = {
                     "id": _text(item, "call_id", number),
@@ -38,8 +44,10 @@ def read_items(items: Sequence[dict[str, Any]]) -> tuple[list[Message], list[str
                 messages.append(Message("tool", content, tool_call_id=_text(item, "call_id", number)))
             case "reasoning":
                 others.append("input.reasoning")
-            case kind:
-                needs.append(f"input.{str(kind)[:40]}")
+            case str(kind):
+                needs.append(f"input.{kind[:40]}")
+            case _:
+                raise Refused(400, "invalid_request", f"input[{number}] has no type", param=f"input[{number}].type")
     return messages, list(dict.fromkeys(others)), list(dict.fromkeys(needs))
 
 
@@ -65,7 +73,7 @@ def _read_parts(content: Any, number: int, needs: list[str]) -> list[dict[str, A
             case "input_text" | "output_text" | "text" if isinstance(part.get("text"), str):
                 parts.append({"type": "text", "text": part["text"]})
             case "refusal" if isinstance(part.get("refusal"), str):
-                parts.append({"type": "text", "text": part["refusal"]})
+                parts.append({"type": "refusal", "refusal": part["refusal"]})
             case "input_image" if isinstance(part.get("image_url"), str):
                 image = {"url": part["image_url"]}
                 if part.get("detail") is not None:
@@ -86,33 +94,54 @@ def _text(item: dict[str, Any], name: str, number: int) -> str:
     return value
 
 
-def write_items(messages: Sequence[Message]) -> tuple[str | None, list[dict[str, Any]]]:
-    """`instructions` (the first system message) and `input`. Raises Refused (400)."""
+def write_items(messages: Sequence[Message], dropped: list[str]) -> tuple[str | None, list[dict[str, Any]]]:
+    """`instructions` (the first system message) and `input`; hints that can't be told are added to `dropped`.
+
+    Raises Refused (400).
+    """
     instructions: str | None = None
     items: list[dict[str, Any]] = []
     for number, message in enumerate(messages):
+        if message.name is not None and "messages.name" not in dropped:
+            dropped.append("messages.name")
         if number == 0 and message.role in ("system", "developer") and isinstance(message.content, str):
             instructions = message.content
             continue
         if message.role == "tool":
             output: Any = _write_parts(message, "user") if isinstance(message.content, list) else message.content or ""
             if message.is_error:
-                output = f"Error: {message.text}"
-            items.append({"type": "function_call_output", "call_id": message.tool_call_id or "", "output": output})
+                # There is no word for it here: the model must still learn that what it reads is no result.
+                begun = [{"type": "input_text", "text": "Error: "}]
+                output = [*begun, *output] if isinstance(output, list) else f"Error: {output}"
+            if message.tool_call_id is None:
+                raise _wrong("tool_call_id", f"messages[{number}]")
+            items.append({"type": "function_call_output", "call_id": message.tool_call_id, "output": output})
             continue
+        if message.role not in ("user", "assistant", "system", "developer"):
+            raise unsupported(f"messages[{number}].role", NAME)
         if message.content:
             items.append({"type": "message", "role": message.role, "content": _write_parts(message, message.role)})
-        for call in message.tool_calls or ():
-            function = call.get("function") or {}
-            items.append(
-                {
-                    "type": "function_call",
-                    "call_id": call.get("id") or "",
-                    "name": function.get("name") or "",
-                    "arguments": function.get("arguments") or "{}",
-                }
-            )
+        items += [
+            _write_call(call, f"messages[{number}].tool_calls[{n}]") for n, call in enumerate(message.tool_calls or ())
+        ]
     return instructions, items
+
+
+def _write_call(call: dict[str, Any], path: str) -> dict[str, Any]:
+    match call:
+        case {"id": str(id), "function": {"name": str(name), **more}}:
+            arguments = more.get("arguments")
+            if arguments is not None and not isinstance(arguments, str):
+                raise _wrong("function.arguments", path)
+            return {"type": "function_call", "call_id": id, "name": name, "arguments": arguments or "{}"}
+        case {"type": str(kind)} if kind != "function":
+            raise unsupported(path, NAME)
+        case _:
+            raise _wrong("function", path)
+
+
+def _wrong(name: str, path: str) -> Refused:
+    return Refused(400, "invalid_request", f"{name} is missing or wrong (at {path})", param=f"{path}.{name}")
 
 
 def _write_parts(message: Message, role: str) -> list[dict[str, Any]]:
@@ -122,17 +151,34 @@ def _write_parts(message: Message, role: str) -> list[dict[str, Any]]:
     parts: list[dict[str, Any]] = []
     for part in message.content:
         match part.get("type"):
-            case "text":
+            case "text" if isinstance(part.get("text"), str | None):
                 parts.append({"type": kind, "text": part.get("text") or ""})
-            case "refusal":
-                parts.append({"type": "refusal", "refusal": part.get("refusal") or ""})
-            case "image_url" if isinstance(part.get("image_url"), dict):
+            case "refusal" if isinstance(part.get("refusal"), str):
+                # Only a model refuses.
+                told = {"type": "refusal", "refusal": part["refusal"]}
+                parts.append(told if role == "assistant" else {"type": kind, "text": part["refusal"]})
+            case "image_url" if role != "assistant" and _has_text(part.get("image_url"), "url"):
                 image = part["image_url"]
+                detail = image.get("detail")
                 parts.append(
-                    {"type": "input_image", "image_url": image.get("url"), "detail": image.get("detail") or "auto"}
+                    {
+                        "type": "input_image",
+                        "image_url": image["url"],
+                        "detail": detail if isinstance(detail, str) else "auto",
+                    }
                 )
-            case "file" if isinstance(part.get("file"), dict):
-                parts.append({"type": "input_file", **part["file"]})
+            case "file" if role != "assistant" and (
+                _has_text(part.get("file"), "file_data") or _has_text(part.get("file"), "file_id")
+            ):
+                names = ("file_data", "file_id", "filename")
+                file = {name: part["file"][name] for name in names if _has_text(part["file"], name)}
+                parts.append({"type": "input_file", **file})
+            case "text" | "refusal" | "image_url" | "file" as wrong if role != "assistant":
+                raise _wrong(wrong, "messages.content")
             case other:
                 raise unsupported(f"messages.content.{str(other)[:40]}", NAME)
     return parts
+
+
+def _has_text(value: Any, name: str) -> bool:
+    return isinstance(value, dict) and isinstance(value.get(name), str)

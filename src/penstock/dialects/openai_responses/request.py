@@ -27,6 +27,7 @@ PATH = "/responses"
 
 class _Reasoning(msgspec.Struct):
     effort: str | None = None
+    summary: str | None = None
 
 
 class _Text(msgspec.Struct):
@@ -66,12 +67,14 @@ def parse_request(body: bytes) -> Request:
     items = [{"role": "user", "content": asked.input}] if isinstance(asked.input, str) else asked.input
     messages, others, needs = read_items(items if asked.input else [])
     held_there = any(fields.get(name) for name in ("previous_response_id", "conversation", "prompt"))
-    if not messages and not held_there:
+    if not asked.input and not held_there:
         raise Refused(400, "invalid_request", "input is empty", param="input")
     if asked.instructions:
         messages.insert(0, Message("system", asked.instructions))
     if asked.max_output_tokens is not None and asked.max_output_tokens < 1:
         raise Refused(400, "invalid_request", "max_output_tokens must be at least 1", param="max_output_tokens")
+    others += _read_hints(fields)
+    needs += _read_needs(asked)
     tools: list[Tool] = []
     for tool in asked.tools or ():
         if tool.get("type") == "function" and isinstance(tool.get("name"), str):
@@ -106,10 +109,38 @@ def parse_request(body: bytes) -> Request:
     )
 
 
+def _read_hints(fields: dict[str, Any]) -> list[str]:
+    """What `text` and `reasoning` hold besides what everybody has words for."""
+    text, reasoning = fields.get("text") or {}, fields.get("reasoning") or {}
+    hints = [f"text.{name}" for name in other_fields(text, ("format",))]
+    # `auto` asks for whatever there is, and thoughts are shown wherever there are some.
+    known = ("effort", "summary") if reasoning.get("summary") == "auto" else ("effort",)
+    return [*hints, *(f"reasoning.{name}" for name in other_fields(reasoning, known))]
+
+
+def _read_needs(asked: _ResponsesRequest) -> list[str]:
+    """Choices and formats that only this dialect has."""
+    needs = []
+    if isinstance(asked.tool_choice, dict) and _function_chosen(asked.tool_choice) is None:
+        needs.append("tool_choice")
+    match asked.text.format if asked.text else None:
+        case None | {"type": "text" | "json_object"} | {"type": "json_schema", "schema": dict()}:
+            pass
+        case _:
+            needs.append("text.format")
+    return needs
+
+
+def _function_chosen(choice: dict[str, Any]) -> str | None:
+    name = choice.get("name")
+    return name if choice.get("type") == "function" and isinstance(name, str) else None
+
+
 def _read_options(asked: _ResponsesRequest) -> Options:
     choice = asked.tool_choice
     if isinstance(choice, dict):
-        choice = f"function:{choice['name']}" if isinstance(choice.get("name"), str) else None
+        named = _function_chosen(choice)
+        choice = None if named is None else f"function:{named}"
     shape = asked.text.format if asked.text else None
     if shape is not None:
         match shape.get("type"):
@@ -140,7 +171,7 @@ def encode_request(request: Request, model: str) -> Outgoing:
         raise unsupported("n", NAME)
     if options.stop:
         raise unsupported("stop", NAME)
-    instructions, items = write_items(request.messages)
+    instructions, items = write_items(request.messages, dropped)
     fields: dict[str, Any] = {"model": model, "input": items, "stream": True, "store": False}
     if instructions is not None:
         fields["instructions"] = instructions
@@ -179,7 +210,10 @@ def _tool(tool: Tool) -> dict[str, Any]:
 
 
 def _format(shape: dict[str, Any]) -> dict[str, Any]:
-    described = shape.get("json_schema")
-    if shape.get("type") == "json_schema" and isinstance(described, dict):
-        return {"type": "json_schema", "name": "answer", **described}
-    return shape
+    match shape:
+        case {"type": "json_schema", "json_schema": {"schema": dict()}}:
+            return {"name": "answer", **shape["json_schema"], "type": "json_schema"}
+        case {"type": "json_object"}:
+            return {"type": "json_object"}
+        case _:
+            raise unsupported("response_format", NAME)
