@@ -17,7 +17,7 @@ REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 
 def usage_object(usage: Usage | None) -> dict[str, Any] | None:
-    """This dialect demands every number: what nobody said is 0, and `source` is `unknown` then."""
+    """This dialect demands every number: one that nobody said is 0, and its name is in `unknown`, which is ours."""
     if usage is None or usage.source == "unknown":
         return None
     read, wrote = usage.input_tokens, usage.output_tokens
@@ -28,9 +28,12 @@ def usage_object(usage: Usage | None) -> dict[str, Any] | None:
         "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens or 0},
         "total_tokens": (read or 0) + (wrote or 0),
     }
-    if read is None or wrote is None:
-        told["source"] = "unknown"
-    elif usage.source != "final":
+    if usage.cache_write_tokens is not msgspec.UNSET:
+        told["input_tokens_details"]["cache_write_tokens"] = usage.cache_write_tokens
+    names = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")
+    if unknown := [name for name in names if getattr(usage, name) is None]:
+        told["unknown"] = unknown
+    if usage.source != "final":
         told["source"] = usage.source
     return told
 
@@ -128,15 +131,29 @@ def collect(about: Description, events: Iterable[Event]) -> bytes:
 
 
 def assemble(about: Description, blocks: Iterable[bytes]) -> bytes | None:
-    """The upstream's own `response`, from its last event, under the public model name."""
-    last = b""
-    for block in blocks:
-        last = block
-    try:
-        told = msgspec.json.decode(sse.payload(last), type=dict[str, Any])
-    except BROKEN_JSON:
-        return None
+    """The upstream's own `response`, from its last event, under the public model name; None if there is none.
+
+    Some servers leave its output empty: then it is made of the items that were done before.
+    """
+    blocks = list(blocks)
+    told = _object(blocks[-1]) if blocks else {}
     response = told.get("response")
     if told.get("type") not in ("response.completed", "response.incomplete") or not isinstance(response, dict):
         return None
+    if not response.get("output"):
+        done: dict[int, dict[str, Any]] = {}
+        for block in blocks:
+            event = _object(block)
+            index, item = event.get("output_index"), event.get("item")
+            if event.get("type") == "response.output_item.done" and isinstance(index, int) and isinstance(item, dict):
+                done[index] = item
+        response["output"] = [done[index] for index in sorted(done)]
     return msgspec.json.encode({**response, "model": about.model})
+
+
+def _object(block: bytes) -> dict[str, Any]:
+    try:
+        told: dict[str, Any] = msgspec.json.decode(sse.payload(block), type=dict[str, Any])
+    except BROKEN_JSON:
+        return {}
+    return told

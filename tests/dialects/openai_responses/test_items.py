@@ -1,0 +1,92 @@
+"""Conversations of the Responses API, and what of a request only it can say."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from penstock.dialects.native import Native
+from penstock.dialects.openai_chat import OpenAIChat
+from penstock.dialects.openai_responses import OpenAIResponses
+from penstock.exceptions import Refused
+
+responses = OpenAIResponses()
+chat = OpenAIChat()
+native = Native()
+
+
+def asked(**fields: Any) -> bytes:
+    return json.dumps({"model": "m", "input": "hi", **fields}).encode()
+
+
+class TestRequests:
+    @pytest.mark.parametrize(
+        ("request_fields", "dropped"),
+        [
+            ({"text": {"verbosity": "low", "format": {"type": "text"}}}, ["text.verbosity"]),
+            ({"reasoning": {"effort": "low", "summary": "detailed"}}, ["reasoning.summary"]),
+            ({"reasoning": {"effort": "low", "summary": "auto"}}, []),
+            ({"input": [{"type": "reasoning", "id": "rs", "summary": []}, {"role": "user", "content": "x"}]},
+             ["input.reasoning"]),
+        ],
+    )  # fmt: skip
+    def test_hints_are_listed(self, request_fields: Any, dropped: list[str]) -> None:
+        assert list(chat.encode_request(responses.parse_request(asked(**request_fields)), "x").dropped) == dropped
+
+    @pytest.mark.parametrize(
+        ("request_fields", "param"),
+        [
+            ({"tool_choice": {"type": "web_search"}}, "tool_choice"),
+            ({"tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": []}}, "tool_choice"),
+            ({"text": {"format": {"type": "grammar", "definition": "x"}}}, "text.format"),
+            ({"input": [{"type": "item_reference", "id": "x"}]}, "input.item_reference"),
+        ],
+    )
+    def test_what_would_be_another_answer_is_refused_by_name(self, request_fields: Any, param: str) -> None:
+        request = responses.parse_request(asked(**request_fields))
+        assert json.loads(responses.encode_request(request, "x").body) == json.loads(asked(**request_fields)) | {
+            "model": "x",
+            "stream": True,
+        }
+        with pytest.raises(Refused) as refused:
+            chat.encode_request(request, "x")
+        assert refused.value.param == param
+
+    def test_nothing_stands_between_a_call_and_its_result(self) -> None:
+        items = [
+            {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+            {"role": "assistant", "content": "hm"},
+            {"type": "function_call_output", "call_id": "c", "output": "y"},
+        ]
+        messages = responses.parse_request(asked(input=items)).messages
+        assert [(message.role, message.content) for message in messages] == [("assistant", "hm"), ("tool", "y")]
+
+    @pytest.mark.parametrize(
+        ("message", "param"),
+        [
+            ({"role": "assistant", "tool_calls": [{"id": "a", "function": "f"}]}, "messages[0].tool_calls[0].function"),
+            ({"role": "assistant", "tool_calls": [{"id": "a", "type": "custom"}]}, "messages[0].tool_calls[0]"),
+            ({"role": "tool", "content": "x"}, "messages[0].tool_call_id"),
+            ({"role": "user", "content": [{"type": "image_url", "image_url": {"url": 5}}]},
+             "messages.content.image_url"),
+            ({"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}, "messages.content.input_audio"),
+            ({"role": "function", "content": "x"}, "messages[0].role"),
+        ],
+    )  # fmt: skip
+    def test_what_chat_says_and_this_can_not(self, message: Any, param: str) -> None:
+        request = chat.parse_request(json.dumps({"model": "m", "messages": [message]}).encode())
+        with pytest.raises(Refused) as refused:
+            responses.encode_request(request, "x")
+        assert refused.value.param == param
+
+    def test_failed_results_and_names(self) -> None:
+        spoken = [
+            {"role": "user", "content": "x", "name": "bob"},
+            {"role": "tool", "tool_call_id": "c", "content": "no", "is_error": True},
+        ]
+        request = native.parse_request(json.dumps({"model": "m", "messages": spoken}).encode())
+        sent = responses.encode_request(request, "x")
+        assert list(sent.dropped) == ["messages.name"]
+        assert json.loads(sent.body)["input"][1]["output"] == "Error: no"
