@@ -20,7 +20,7 @@ from tests.support.serving import Served
 pytestmark = pytest.mark.anyio
 
 CUTS: tuple[Cut, ...] = ("reset", "eof", "half_close")
-UPSTREAMS = ("openai-chat", "anthropic", "gemini")
+UPSTREAMS = ("openai-chat", "anthropic", "gemini", "openai-responses")
 LONGER = {"first_token": 3, "silence": 3, "total": 20}
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from tests.support.dialects import ASKED, READ
 from tests.support.routes import at, route, upstream
 
-UPSTREAMS = {"a": "openai-chat", "b": "openai-chat", "claude": "anthropic", "gem": "gemini"}
+UPSTREAMS = {"a": "openai-chat", "b": "openai-chat", "claude": "anthropic", "gem": "gemini", "resp": "openai-responses"}
 PATIENT = {"first_token": 3, "silence": 3, "total": 30}
 """Deadlines that a loaded machine does not pass by itself."""
 
@@ -24,6 +24,9 @@ ROUTES: dict[str, tuple[str, ...]] = {
     "a-claude": ("a", "claude"),
     "claude-gem": ("claude", "gem"),
     "gem-a-claude": ("gem", "a", "claude"),
+    "resp": ("resp",),
+    "resp-claude": ("resp", "claude"),
+    "a-resp": ("a", "resp"),
 }
 
 
