@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from penstock.sim.truth import Answered
@@ -63,6 +64,7 @@ class _Played:
         most = len(client.raw) + visit.cuts[0] if visit.cuts else None
         if visit.leaves and most is None:
             most = len(client.raw) + 500
+        await asyncio.sleep(visit.dawdle)
         got = await client.read(most=most, seconds=SECONDS)
         if not visit.cuts and not visit.leaves:
             self._readings.append(Reading(visit.dialect, got.blocks, whole=got.whole))
@@ -72,7 +74,7 @@ class _Played:
             again = await fetch(self._port, "POST", path, self._told.request, headers, seconds=SECONDS)
             if again.status == 200:  # it may have been refused: by a stream that failed in the meantime, it is not
                 self._readings.append(Reading(visit.dialect, again.blocks, whole=again.whole))
-        rest = Visit(visit.dialect, 0, visit.cuts[1:], visit.pause, leaves=visit.leaves)
+        rest = replace(visit, after=0, cuts=visit.cuts[1:])
         await self._visit(stream_id, rest, got.blocks)
 
     async def _visit(self, stream_id: str, visit: Visit, blocks: list[Block]) -> None:
@@ -87,6 +89,7 @@ class _Played:
                 await client.send("GET", path, headers={"Last-Event-ID": blocks[-1].id} if blocks else {})
                 got = await client.read(until="", seconds=SECONDS)
                 if got.status == 200:
+                    await asyncio.sleep(visit.dawdle)
                     got = await client.read(most=None if most is None else len(client.raw) + most, seconds=SECONDS)
                 if got.status not in (200, 204):
                     raise AssertionError(f"resuming was answered {got.status}: {got.body!r}")

@@ -55,6 +55,8 @@ class Visit:
     """Seconds between a cut and coming back."""
     leaves: bool = False
     """After its last cut it never comes back."""
+    dawdle: float = 0.0
+    """Seconds that it reads nothing, once it has a head: of a large answer, it falls behind."""
 
 
 @dataclass
@@ -104,7 +106,12 @@ def story(seed: int, number: int) -> Story:
         targets=ROUTES[name],
         cues={target: _cue(dice, UPSTREAMS[target]) for target in ROUTES[name]},
         asked=asked,
-        first=Visit(asked, 0, _cuts(dice, cuts), leaves=dice.random() < (0.3 if kind == "-left" else 0.05)),
+        first=Visit(
+            asked,
+            cuts=_cuts(dice, cuts),
+            leaves=dice.random() < (0.3 if kind == "-left" else 0.05),
+            dawdle=dice.choice([0, 0, 0.2]),
+        ),
         others=[_visit(dice) for _ in range(dice.choice([0, 0, 1, 2]))],
         cancel_after=dice.uniform(0, 0.2) if dice.random() < 0.15 else None,
         key=f"key-{seed}-{number}" if dice.random() < 0.2 else None,
@@ -119,6 +126,7 @@ def _visit(dice: random.Random) -> Visit:
         _cuts(dice, dice.choice([0, 1, 4])),
         dice.choice([0, 0.02]),
         leaves=dice.random() < 0.1,
+        dawdle=dice.choice([0, 0, 0.3]),
     )
 
 
@@ -153,6 +161,9 @@ def _cue(dice: random.Random, dialect: str) -> dict[str, Any]:
         "pace": dice.choice([0, 0, 0.001, 0.004]),
     }
     cue |= _manner(dice)
+    if dice.random() < 0.03 and "split" not in cue:
+        # Up to 1 MB on the wire.
+        cue |= {"tokens": dice.randrange(1000, 2500), "token_size": 200, "pace": 0, "unicode": False}
     if dialect == "gemini":
         # It has no end marker: what comes after the last chunk can't be told from the answer.
         cue.pop("late_tokens", None)
