@@ -96,7 +96,11 @@ class TestTranscripts:
         log = log_of(transcript)
         whole = responses.assemble(ABOUT, log, Ending(None, None, Done("completed"), len(log)))
         assert whole is not None
-        assert json.loads(whole) == json.loads(sse.payload(log[-1]))["response"] | {"model": "m"}
+        response = json.loads(sse.payload(log[-1]))["response"]
+        if not response["output"]:
+            done = [json.loads(sse.payload(block)) for block in log if b"response.output_item.done" in block]
+            response["output"] = [event["item"] for event in done]
+        assert json.loads(whole) == response | {"model": "m"}
 
 
 class TestEnding:

@@ -28,6 +28,13 @@ class TestAssemble:
         assert whole is not None
         assert json.loads(whole) == {"id": "r", "output": [item], "model": "m"}
 
+    def test_words_that_are_in_no_item_are_collected_instead(self) -> None:
+        blocks = [
+            sse.encode(json.dumps({"type": "response.output_text.delta", "delta": "x"})),
+            sse.encode(json.dumps({"type": "response.completed", "response": {"id": "r", "output": []}})),
+        ]
+        assert responses.assemble(ABOUT, blocks, Ending(None, None, Done("completed"), 2)) is None
+
 
 class TestUsage:
     def test_what_nobody_said_is_named(self) -> None:

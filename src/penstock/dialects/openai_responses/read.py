@@ -1,175 +1,35 @@
 """Reading an `openai-responses` upstream's blocks.
 
-The probe and the decoder read an event by the same types, so whatever the probe lets into a log, the decoder can tell.
-Events that are not known are let through, and say nothing to clients of other dialects.
+Everything is said up to four times in this format: in deltas, whole in the part's `done`, in the item's `done`, and in the
+last event. What did not come in deltas is taken from the first of the others that has it, for there are servers that send
+no deltas.
 """
 
 from __future__ import annotations
 
-from typing import Literal
-
-import msgspec
-
-from penstock.dialects.base import BROKEN_JSON, Description, Kind
-from penstock.dialects.openai_responses.errors import Told, read_told
-from penstock.exceptions import ProtocolError
-from penstock.wire import sse
+from penstock.dialects.base import Description, Kind
+from penstock.dialects.openai_responses.errors import Told as ToldError
+from penstock.dialects.openai_responses.errors import read_told
+from penstock.dialects.openai_responses.shapes import (
+    DELTAS,
+    FAILED,
+    PARTS_DONE,
+    WHOLE,
+    Item,
+    Part,
+    Response,
+    Told,
+    read,
+    read_output,
+)
 from penstock.wire.events import Error, Event, Finish, Reasoning, Refusal, Start, Token, ToolCall, Usage
 
-_Outcome = Literal["completed", "length", "tool_calls", "content_filter"]
+_BROKEN_OFF = frozenset(("failed", "cancelled"))
+"""By these a response's status says that the answer is not complete, whatever the event is called."""
 
-_TOKENS = frozenset(
-    (
-        "response.output_text.delta",
-        "response.reasoning_text.delta",
-        "response.reasoning_summary_text.delta",
-        "response.refusal.delta",
-        "response.function_call_arguments.delta",
-    )
-)
-_WHOLE = frozenset(("response.completed", "response.incomplete"))
-_ITEMS = frozenset(("response.output_item.added", "response.output_item.done"))
-_FAILED = frozenset(("response.failed", "response.cancelled", "error"))
-
-_NOTHING = msgspec.Raw()
+_OPENINGS = frozenset(("response.created", "response.queued", "response.in_progress"))
 
 _DATA = Kind.DATA  # by far the most frequent, and an enum's member costs a search
-
-
-class _InputDetails(msgspec.Struct):
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-
-
-class _OutputDetails(msgspec.Struct):
-    reasoning_tokens: int | None = None
-
-
-class _Usage(msgspec.Struct):
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    input_tokens_details: _InputDetails | None = None
-    output_tokens_details: _OutputDetails | None = None
-    source: Literal["final", "estimated", "unknown"] = "final"
-    """Ours (see `whole.py`): so that an estimate stays one when it has come through two gateways."""
-
-    unknown: list[str] = []
-    """Ours too: the names of numbers that are only there because the format demands them."""
-
-    def fact(self) -> Usage:
-        read, wrote, unknown = self.input_tokens_details, self.output_tokens_details, self.unknown
-        filled = read.cache_write_tokens if read else None
-        return Usage(
-            None if "input_tokens" in unknown else self.input_tokens,
-            None if "output_tokens" in unknown else self.output_tokens,
-            read.cached_tokens if read and "cached_tokens" not in unknown else None,
-            wrote.reasoning_tokens if wrote and "reasoning_tokens" not in unknown else None,
-            self.source,
-            msgspec.UNSET if filled is None else filled,
-        )
-
-
-class _Incomplete(msgspec.Struct):
-    reason: str | None = None
-
-
-class _Item(msgspec.Struct):
-    type: str = ""
-    call_id: str | None = None
-    name: str | None = None
-    arguments: str | None = None
-
-
-class _Response(msgspec.Struct):
-    usage: _Usage | None = None
-    incomplete_details: _Incomplete | None = None
-    error: msgspec.Raw = _NOTHING
-
-
-class _Event(msgspec.Struct, gc=False):
-    type: str = ""
-    delta: str | None = None
-    output_index: int = 0
-    summary_index: int = 0
-    item: _Item | None = None
-    response: _Response | None = None
-    arguments: str | None = None
-    code: str | int | None = None
-    message: str | None = None
-    error: msgspec.Raw = _NOTHING
-
-
-class _Typed(msgspec.Struct, gc=False):
-    type: str = ""
-
-
-class _LooseResponse(msgspec.Struct, gc=False):
-    incomplete_details: _Incomplete | None = None
-    error: msgspec.Raw = _NOTHING
-
-
-class _LooseItem(msgspec.Struct, gc=False):
-    """An event of an item of which we know only the type."""
-
-    type: str = ""
-    output_index: int = 0
-    item: _Typed | None = None
-
-
-class _LooseLast(msgspec.Struct, gc=False):
-    """A last event whose usage has a shape of its own: as good as none, it will be estimated."""
-
-    type: str = ""
-    response: _LooseResponse | None = None
-    error: msgspec.Raw = _NOTHING
-
-
-_decode = msgspec.json.Decoder(_Event).decode
-_decode_type = msgspec.json.Decoder(_Typed).decode
-_decode_item = msgspec.json.Decoder(_LooseItem).decode
-_decode_last = msgspec.json.Decoder(_LooseLast).decode
-
-
-def _read(block: bytes) -> _Event:
-    data = sse.payload(block)
-    try:
-        told = _decode(data)
-    except msgspec.ValidationError:
-        return _read_loosely(data)
-    except BROKEN_JSON as error:
-        raise ProtocolError(f"the upstream sent data that is not a response's event: {error}") from None
-    if not told.type:
-        told.type = sse.event_name(block)
-    return told
-
-
-def _read_loosely(data: bytes) -> _Event:
-    """An event that is not of the shapes we know: because it is of a new type, or because it is wrong."""
-    try:
-        kind = _decode_type(data).type
-    except BROKEN_JSON as error:
-        raise ProtocolError(f"the upstream sent data that is not a response's event: {error}") from None
-    try:
-        if kind in _ITEMS:
-            row = _decode_item(data)
-            if row.item is not None and row.item.type not in ("function_call", ""):
-                return _Event(kind, output_index=row.output_index, item=_Item(row.item.type))
-        elif kind in _WHOLE or kind in _FAILED:
-            last = _decode_last(data)
-            response = last.response or _LooseResponse()
-            return _Event(kind, response=_Response(None, response.incomplete_details, response.error), error=last.error)
-        elif kind not in _TOKENS and kind != "response.function_call_arguments.done":
-            return _Event(kind)
-    except BROKEN_JSON:
-        pass
-    raise ProtocolError(f"the upstream sent a {kind[:64]} of another shape")
-
-
-def _outcome(told: _Event, *, called: bool) -> _Outcome:
-    if told.type == "response.completed":
-        return "tool_calls" if called else "completed"
-    details = told.response.incomplete_details if told.response else None
-    return "content_filter" if details is not None and details.reason == "content_filter" else "length"
 
 
 class ResponsesProbe:
@@ -187,70 +47,146 @@ class ResponsesProbe:
         self.outcome: str = "completed"
 
     def __call__(self, block: bytes) -> Kind:
-        told = _read(block)
+        told = read(block)
         kind = told.type
-        if kind in _TOKENS:
+        if kind in DELTAS:
             self.started = self.started or bool(told.delta)
             return _DATA
-        if kind in _WHOLE:
-            if told.response is not None and told.response.usage is not None:
-                self.usage = told.response.usage.fact()
-            self.outcome = _outcome(told, called=self._called)
-            return Kind.LAST
-        if kind in _FAILED:
-            inner = told.response.error if told.response else _NOTHING
-            self.failure = read_told(inner if bytes(inner) else told.error, Told(told.code, told.message))
-            return Kind.FAILED
-        if told.item is not None and told.item.type.endswith("_call"):
+        if kind in WHOLE or kind in FAILED:
+            return self._end(told)
+        if kind in PARTS_DONE:
+            self.started = self.started or bool(told.text or told.refusal)
+        elif told.item is not None:
+            self._look_at(told.item)
+        return _DATA
+
+    def _look_at(self, item: Item) -> None:
+        if item.type.endswith("_call"):
             # A tool that runs at the provider's is a sign of life too, though only clients of this dialect can see it.
             self.started = True
-            self._called = self._called or told.item.type == "function_call"
-        return _DATA
+            self._called = self._called or item.type == "function_call"
+        elif not self.started:
+            self.started = any(part.text or part.refusal for part in (*(item.content or ()), *(item.summary or ())))
+
+    def _end(self, told: Told) -> Kind:
+        response = told.response or Response()
+        if response.usage is not None:
+            self.usage = response.usage.fact()
+        if told.type in WHOLE and response.status not in _BROKEN_OFF:
+            self.outcome = told.outcome(called=self._called)
+            return Kind.LAST
+        inner = response.error if bytes(response.error) else told.error
+        self.failure = read_told(inner, ToldError(told.code, told.message))
+        return Kind.FAILED
 
 
 class ResponsesDecoder:
     """Blocks -> events."""
 
-    __slots__ = ("_about", "_arguments", "_calls")
+    __slots__ = ("_about", "_arguments", "_calls", "_ids", "_opened", "_streamed", "_told")
 
     def __init__(self, about: Description) -> None:
         self._about: Description | None = about
+        self._opened = False
+        """It has seen the answer's beginning: what it has not been told by now did not come."""
         self._calls: dict[int, int] = {}  # output index -> number of the call
+        self._ids: list[str | None] = []  # of the calls
         self._arguments: set[int] = set()  # calls whose arguments have begun to come
+        self._streamed: set[type[Event]] = set()  # what came in deltas
+        self._told: set[tuple[int, str, int]] = set()  # parts that came whole
 
     def decode(self, block: bytes) -> list[Event]:
         events: list[Event] = []
+        told = read(block)
         if self._about is not None:
             events.append(Start(self._about.stream, self._about.model))
             self._about = None
-        told = _read(block)
+            self._opened = told.type in _OPENINGS
+        where, item = told.output_index, told.item
         match told.type:
             case "response.output_text.delta":
-                events.append(Token(told.delta or ""))
+                self._stream(Token(told.delta or ""), events)
             case "response.reasoning_text.delta" | "response.reasoning_summary_text.delta":
-                events.append(Reasoning(told.delta or ""))
+                self._stream(Reasoning(told.delta or ""), events)
             case "response.reasoning_summary_part.added" if told.summary_index > 0:
                 events.append(Reasoning("\n\n"))
             case "response.refusal.delta":
-                events.append(Refusal(told.delta or ""))
+                self._stream(Refusal(told.delta or ""), events)
             case "response.function_call_arguments.delta":
-                events.append(self._piece(told.output_index, told.delta or ""))
+                events += self._piece(where, told.delta or "")
+            case "response.output_text.done" | "response.refusal.done" | "response.reasoning_text.done":
+                self._part((where, "content", told.content_index), _said(told), events)
+            case "response.reasoning_summary_text.done":
+                self._part((where, "summary", told.summary_index), _said(told), events)
             case "response.function_call_arguments.done" if told.arguments:
-                # Some servers of this API send arguments only whole.
-                if self._calls.get(told.output_index) not in self._arguments:
-                    events.append(self._piece(told.output_index, told.arguments))
-            case "response.output_item.added" if told.item is not None and told.item.type == "function_call":
-                number = self._calls[told.output_index] = len(self._calls)
-                if told.item.arguments:
-                    self._arguments.add(number)
-                events.append(ToolCall(number, told.item.call_id, told.item.name, told.item.arguments or ""))
+                if self._calls.get(where) not in self._arguments:
+                    events += self._piece(where, told.arguments)
+            case "response.output_item.added" if item is not None and item.type == "function_call":
+                events.append(self._call(where, item))
+            case "response.output_item.done" if item is not None and self._opened:
+                self._item(where, item, events)
             case "response.completed" | "response.incomplete":
-                events.append(Finish(_outcome(told, called=bool(self._calls))))
+                if self._opened and not (self._streamed or self._told or self._ids):
+                    for index, whole in enumerate(read_output(told.response or Response())):
+                        self._item(index, whole, events)
+                events.append(Finish(told.outcome(called=bool(self._ids))))
             case _:
                 pass
-        return [event for event in events if not (isinstance(event, Token | Reasoning | Refusal) and not event.text)]
+        return events
 
-    def _piece(self, output_index: int, arguments: str) -> ToolCall:
-        number = self._calls.setdefault(output_index, len(self._calls))
+    def _stream(self, event: Token | Reasoning | Refusal, events: list[Event]) -> None:
+        if event.text:
+            self._streamed.add(type(event))
+            events.append(event)
+
+    def _call(self, output_index: int, item: Item) -> ToolCall:
+        number = self._calls[output_index] = len(self._ids)
+        self._ids.append(item.call_id)
+        if item.arguments:
+            self._arguments.add(number)
+        return ToolCall(number, item.call_id, item.name, item.arguments or "")
+
+    def _piece(self, output_index: int, arguments: str) -> list[Event]:
+        if output_index not in self._calls:
+            return [self._call(output_index, Item("function_call", arguments=arguments))]
+        number = self._calls[output_index]
         self._arguments.add(number)
-        return ToolCall(number, arguments=arguments)
+        return [ToolCall(number, arguments=arguments)]
+
+    # -- what did not come in deltas ---------------------------------------------------------------------------------
+
+    def _item(self, output_index: int, item: Item, events: list[Event]) -> None:
+        if item.type == "function_call":
+            number = self._calls.get(output_index)
+            if number is None and (item.call_id is None or item.call_id not in self._ids):
+                events.append(self._call(output_index, item))
+            elif number is not None and number not in self._arguments and item.arguments:
+                events += self._piece(output_index, item.arguments)
+        elif item.type in ("message", "reasoning"):
+            for index, part in enumerate(item.content or ()):
+                self._part((output_index, "content", index), part, events)
+            for index, part in enumerate(item.summary or ()):
+                if index and (output_index, "summary", index) not in self._told and Reasoning not in self._streamed:
+                    part.text = f"\n\n{part.text or ''}"
+                self._part((output_index, "summary", index), part, events)
+
+    def _part(self, where: tuple[int, str, int], part: Part, events: list[Event]) -> None:
+        event: Token | Reasoning | Refusal
+        match part.type:
+            case "output_text":
+                event = Token(part.text or "")
+            case "refusal":
+                event = Refusal(part.refusal or "")
+            case "reasoning_text" | "summary_text":
+                event = Reasoning(part.text or "")
+            case _:
+                return
+        if self._opened and event.text and type(event) not in self._streamed and where not in self._told:
+            self._told.add(where)
+            events.append(event)
+
+
+def _said(told: Told) -> Part:
+    """The part of which its `done` tells."""
+    kind = "summary_text" if told.type == "response.reasoning_summary_text.done" else told.type.split(".")[1]
+    return Part(kind, told.text, told.refusal)

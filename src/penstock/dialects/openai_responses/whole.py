@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from penstock.dialects.base import BROKEN_JSON, Description
+from penstock.dialects.openai_responses.shapes import DELTAS
 from penstock.exceptions import Refused, UpstreamFailed
 from penstock.wire import sse
 from penstock.wire.events import Done, Error, Event, Finish, Reasoning, Refusal, Token, ToolCall, Usage
@@ -133,7 +134,8 @@ def collect(about: Description, events: Iterable[Event]) -> bytes:
 def assemble(about: Description, blocks: Iterable[bytes]) -> bytes | None:
     """The upstream's own `response`, from its last event, under the public model name; None if there is none.
 
-    Some servers leave its output empty: then it is made of the items that were done before.
+    Some servers leave its output empty: then it is made of the items that were done before. If none were, though words
+    came, there is none.
     """
     blocks = list(blocks)
     told = _object(blocks[-1]) if blocks else {}
@@ -142,11 +144,15 @@ def assemble(about: Description, blocks: Iterable[bytes]) -> bytes | None:
         return None
     if not response.get("output"):
         done: dict[int, dict[str, Any]] = {}
+        said = False
         for block in blocks:
             event = _object(block)
-            index, item = event.get("output_index"), event.get("item")
-            if event.get("type") == "response.output_item.done" and isinstance(index, int) and isinstance(item, dict):
+            kind, index, item = event.get("type"), event.get("output_index"), event.get("item")
+            said = said or kind in DELTAS
+            if kind == "response.output_item.done" and isinstance(index, int) and isinstance(item, dict):
                 done[index] = item
+        if said and not done:
+            return None
         response["output"] = [done[index] for index in sorted(done)]
     return msgspec.json.encode({**response, "model": about.model})
 
