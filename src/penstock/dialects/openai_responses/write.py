@@ -51,6 +51,8 @@ class ResponsesEncoder:
         self._items = 0
         self._item: _Open | None = None
         self._calls: dict[int, _Open] = {}
+        self._nameless: dict[int, ToolCall] = {}  # calls that wait for their names, without which none can be told
+        self._latest = 0  # the item that the last piece belongs to
         self._reason: str | None = None
 
     def encode(self, events: Iterable[Event]) -> list[bytes]:
@@ -78,14 +80,14 @@ class ResponsesEncoder:
         if not isinstance(last, Done) or last.outcome == "cancelled":
             return [error_block(last, self._sequence)]
         self._begin(blocks)
-        self._close(blocks)
+        self._close(blocks, last.outcome)
         response = self.response(usage, last.outcome)
         blocks.append(self._block(f"response.{response['status']}", response=response))
         return blocks
 
     def response(self, usage: Usage | None, outcome: str) -> dict[str, Any]:
         """The whole response, of an answer that ended well."""
-        self._close([])
+        self._close([], outcome)
         reason = REASONS.get(self._reason or outcome)
         output = [self._output[number] for number in sorted(self._output)]
         return response_object(self._about, "incomplete" if reason else "completed", output, usage, reason)
@@ -105,13 +107,14 @@ class ResponsesEncoder:
         self._begin(blocks)
         item = self._item
         if item is None or (item.kind == "reasoning") != (kind == "reasoning"):
-            self._close(blocks)
+            self._close_item(blocks)
             item = self._item = self._open(kind, blocks)
         elif item.kind != kind:
             self._close_part(item, blocks)
             item.kind = kind
             self._open_part(item, blocks)
         item.said.append(text)
+        self._latest = item.number
         where = self._where(item)
         if kind == "reasoning":
             blocks.append(self._block("response.reasoning_summary_text.delta", **where, summary_index=0, delta=text))
@@ -127,15 +130,29 @@ class ResponsesEncoder:
         self._begin(blocks)
         item = self._calls.get(piece.index)
         if item is None:
-            self._close_item(blocks)
-            item = self._calls[piece.index] = _Open("call", self._next())
-            item.call = piece
-            told = call_item(self._about, item.number, piece, "", "in_progress")
-            blocks.append(self._block("response.output_item.added", output_index=item.number, item=told))
-        if piece.arguments:
-            item.said.append(piece.arguments)
+            if (held := self._nameless.pop(piece.index, None)) is not None:
+                id, name = held.id or piece.id, held.name or piece.name
+                piece = ToolCall(piece.index, id, name, held.arguments + piece.arguments)
+            if not piece.name:
+                self._nameless[piece.index] = piece
+                return
+            item = self._open_call(piece, blocks)
+        self._add(item, piece.arguments, blocks)
+
+    def _open_call(self, call: ToolCall, blocks: list[bytes]) -> _Open:
+        self._close_item(blocks)
+        item = self._calls[call.index] = _Open("call", self._next())
+        item.call = call
+        told = call_item(self._about, item.number, call, "", "in_progress")
+        blocks.append(self._block("response.output_item.added", output_index=item.number, item=told))
+        return item
+
+    def _add(self, item: _Open, arguments: str, blocks: list[bytes]) -> None:
+        self._latest = item.number
+        if arguments:
+            item.said.append(arguments)
             where = self._where(item)
-            blocks.append(self._block("response.function_call_arguments.delta", **where, delta=piece.arguments))
+            blocks.append(self._block("response.function_call_arguments.delta", **where, delta=arguments))
 
     def _open(self, kind: str, blocks: list[bytes]) -> _Open:
         item = _Open(kind, self._next())
@@ -157,21 +174,26 @@ class ResponsesEncoder:
             index = len(item.parts)
             blocks.append(self._block("response.content_part.added", **where, content_index=index, part=part))
 
-    def _close(self, blocks: list[bytes]) -> None:
-        """Whatever is open is done."""
-        self._close_item(blocks)
+    def _close(self, blocks: list[bytes], outcome: str) -> None:
+        """Whatever is open is done; the last of it was cut short, if the answer was."""
+        for call in self._nameless.values():
+            self._add(self._open_call(call, blocks), call.arguments, blocks)
+        self._nameless.clear()
+        cut = (self._reason or outcome) in REASONS
+        self._close_item(blocks, cut=cut)
         for item in list(self._calls.values()):
             if item.number not in self._output:
+                status = "incomplete" if cut and item.number == self._latest else "completed"
                 assert item.call is not None
                 where, arguments = self._where(item), item.text
                 name = item.call.name or ""
                 blocks.append(
                     self._block("response.function_call_arguments.done", **where, name=name, arguments=arguments)
                 )
-                told = call_item(self._about, item.number, item.call, arguments, "completed")
+                told = call_item(self._about, item.number, item.call, arguments, status)
                 self._done(item, told, blocks)
 
-    def _close_item(self, blocks: list[bytes]) -> None:
+    def _close_item(self, blocks: list[bytes], *, cut: bool = False) -> None:
         item, self._item = self._item, None
         if item is None:
             return
@@ -182,7 +204,8 @@ class ResponsesEncoder:
             self._done(item, reasoning_item(self._about, item.number, item.text), blocks)
         else:
             self._close_part(item, blocks)
-            self._done(item, message_item(self._about, item.number, item.parts, "completed"), blocks)
+            status = "incomplete" if cut and item.number == self._latest else "completed"
+            self._done(item, message_item(self._about, item.number, item.parts, status), blocks)
 
     def _close_part(self, item: _Open, blocks: list[bytes]) -> None:
         where, index, text = self._where(item), len(item.parts), item.text
