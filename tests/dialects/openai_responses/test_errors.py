@@ -76,4 +76,6 @@ def test_ours(last: Any, code: str, retryable: bool) -> None:
     told = json.loads(sse.payload(block))
     assert (sse.event_name(block), told["type"], told["sequence_number"]) == ("error", "error", 7)
     assert (told["code"], told["param"], told["retryable"]) == (code, None, retryable)
+    beside = {name: told[name] for name in ("code", "message", "param")}
+    assert told["error"] == {"type": "server_error", **beside}, "the official clients raise for this, and only for this"
     assert responses.probe()(block) is Kind.FAILED

@@ -49,15 +49,19 @@ def read_told(raw: msgspec.Raw, beside: Told | None = None) -> Error:
 
 
 def error_block(last: Terminal, number: int) -> bytes:
-    """The last block of an answer that did not end well. A cancelled stream says so as an error."""
+    """The last block of an answer that did not end well. A cancelled stream says so as an error.
+
+    The reference has code and message beside `type`; the provider sends them in `error`, and the official clients raise
+    only for that: others would take the answer for whole. So it is told in both places.
+    """
     if isinstance(last, Done):
         last = Error("cancelled", "the stream was cancelled", retryable=False, outcome=last.outcome)
+    error = {"code": last.code, "message": last.message, "param": None}
     told = {
         "type": "error",
         "sequence_number": number,
-        "code": last.code,
-        "message": last.message,
-        "param": None,
+        **error,
+        "error": {"type": "server_error", **error},
         "retryable": last.retryable,
         "outcome": last.outcome,
     }
