@@ -90,3 +90,18 @@ class TestRequests:
         sent = responses.encode_request(request, "x")
         assert list(sent.dropped) == ["messages.name"]
         assert json.loads(sent.body)["input"][1]["output"] == "Error: no"
+
+    def test_words_alone_go_as_text(self) -> None:
+        """A message of `output_text` parts without id and status is refused by some servers of this API."""
+        spoken = [
+            {"role": "user", "content": "hi"},
+            {"role": "assistant", "content": "hello"},
+            {"role": "assistant", "content": [{"type": "text", "text": "there"}]},
+            {"role": "user", "content": ""},
+        ]
+        request = chat.parse_request(json.dumps({"model": "m", "messages": spoken}).encode())
+        part = {"type": "output_text", "text": "there", "annotations": []}
+        assert json.loads(responses.encode_request(request, "x").body)["input"] == [
+            {"type": "message", "role": role, "content": content}
+            for role, content in (("user", "hi"), ("assistant", "hello"), ("assistant", [part]), ("user", ""))
+        ]

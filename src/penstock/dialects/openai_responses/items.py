@@ -119,8 +119,12 @@ def write_items(messages: Sequence[Message], dropped: list[str]) -> tuple[str | 
             continue
         if message.role not in ("user", "assistant", "system", "developer"):
             raise unsupported(f"messages[{number}].role", NAME)
-        if message.content:
-            items.append({"type": "message", "role": message.role, "content": _write_parts(message, message.role)})
+        if message.content or not message.tool_calls:
+            content: Any = message.content or ""
+            # Words alone go as text: some servers take no message of `output_text` that has no id and status.
+            if isinstance(content, list):
+                content = _write_parts(message, message.role)
+            items.append({"type": "message", "role": message.role, "content": content})
         items += [
             _write_call(call, f"messages[{number}].tool_calls[{n}]") for n, call in enumerate(message.tool_calls or ())
         ]
@@ -146,13 +150,13 @@ def _wrong(name: str, path: str) -> Refused:
 
 def _write_parts(message: Message, role: str) -> list[dict[str, Any]]:
     kind = "output_text" if role == "assistant" else "input_text"
-    if not isinstance(message.content, list):
-        return [{"type": kind, "text": message.content or ""}]
+    more: dict[str, Any] = {"annotations": []} if role == "assistant" else {}
     parts: list[dict[str, Any]] = []
-    for part in message.content:
+    for part in message.content or ():
+        assert isinstance(part, dict)
         match part.get("type"):
             case "text" if isinstance(part.get("text"), str | None):
-                parts.append({"type": kind, "text": part.get("text") or ""})
+                parts.append({"type": kind, "text": part.get("text") or "", **more})
             case "refusal" if isinstance(part.get("refusal"), str):
                 # Only a model refuses.
                 told = {"type": "refusal", "refusal": part["refusal"]}
