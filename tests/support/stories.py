@@ -169,7 +169,8 @@ def _cue(dice: random.Random, dialect: str) -> dict[str, Any]:
         cue.pop("late_tokens", None)
     fault = _fault(dice, tokens)
     if "cut_at_byte" in fault:
-        for key in ("late_tokens", "duplicate_done"):  # which of them was cut would be hard to tell
+        # Which end was cut would be hard to tell; and half of a CRLF is a line end too.
+        for key in ("late_tokens", "duplicate_done", "line_end"):
             cue.pop(key, None)
     return cue | fault
 
