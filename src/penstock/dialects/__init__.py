@@ -8,11 +8,12 @@ from penstock.dialects.gemini import Gemini
 from penstock.dialects.native import Native
 from penstock.dialects.openai_chat import OpenAIChat
 from penstock.dialects.openai_responses import OpenAIResponses
+from penstock.dialects.ui_messages import UIMessages
 
-_ALL: tuple[Dialect, ...] = (OpenAIChat(), OpenAIResponses(), Anthropic(), Gemini(), Native())
+_ALL: tuple[Dialect, ...] = (OpenAIChat(), OpenAIResponses(), Anthropic(), Gemini(), UIMessages(), Native())
 
 DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in _ALL}
 """Every dialect by its name in configuration and in `?format=`."""
 
-PLANNED = ("ui-messages",)
+PLANNED: tuple[str, ...] = ()
 """Names that the contract reserves and that this version cannot speak yet."""

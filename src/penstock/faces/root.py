@@ -28,6 +28,7 @@ ADDRESSES = {
     "/v1/responses": "openai-responses",
     "/v1/messages": "anthropic",
     "/v1/streams": "native",
+    "/api/chat": "ui-messages",
 }
 CREATES = {path: DIALECTS[name] for path, name in ADDRESSES.items() if name in DIALECTS}
 """Addresses where an answer begins, and the dialect spoken there."""

@@ -2,6 +2,7 @@
 
 POST /v1/chat/completions      OpenAI's chat completions, streamed or not
 POST /v1/streams               native
+POST /api/chat                 the Vercel AI SDK's UI messages
 GET  /v1/streams/{id}          attach or resume, in any dialect
 GET  /v1/streams/{id}/trace    what happened to it, and when
 POST /v1/streams/{id}/cancel   cancel, with the offset that was seen
@@ -37,6 +38,8 @@ SSE_HEADERS: Headers = (
     (b"cache-control", b"no-cache, no-transform"),
     (b"x-accel-buffering", b"no"),
 )
+UI_HEADERS: Headers = ((b"x-vercel-ai-ui-message-stream", b"v1"),)
+"""What `ui-messages` has besides: it is how its clients know the format."""
 MAX_KEY_LENGTH = 255
 WISHES: tuple[Wish, ...] = get_args(Wish)
 DELIVERIES: tuple[Delivery, ...] = get_args(Delivery)
@@ -135,7 +138,8 @@ class StreamFaces:
                 await self._gateway.ready(stream)
             if sink.is_gone:
                 return
-            named = [*SSE_HEADERS, *headers, *about(stream)]
+            own = UI_HEADERS if format.dialect == "ui-messages" else ()
+            named = [*SSE_HEADERS, *own, *headers, *about(stream)]
             await send({"type": "http.response.start", "status": 200, "headers": named})
             await sink.run(send)
         finally:

@@ -1,0 +1,87 @@
+"""Requests of the `ui-messages` dialect, as the AI SDK's `DefaultChatTransport` posts them.
+
+    {"id": chat, "messages": [...], "trigger": "submit-message" or "regenerate-message", "messageId"?, and what the page adds}
+
+The page must add `model`. A page that regenerates has taken the old answer out of `messages` itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from penstock.dialects.base import Outgoing, Request, decode_json, encode_json, other_fields, unsupported, untold
+from penstock.dialects.ui_messages.messages import Noted, UIMessage, read_messages, write_messages
+from penstock.exceptions import Refused
+
+TARGET = "ui-messages"
+
+
+class _ChatRequest(msgspec.Struct):
+    """The fields that Penstock itself reads. All others go to the upstream as the client wrote them."""
+
+    # Both are needed; their lack is told by name.
+    model: str | None = None
+    messages: list[UIMessage] = []
+
+
+_KNOWN = frozenset(("id", "messages", "trigger", "messageId", "model", "stream"))
+_NEEDED = ("system", "tools", "toolChoice")
+"""What some pages add, and without which it would be another answer. The AI SDK leaves it to the server."""
+
+
+def parse_request(body: bytes) -> Request:
+    """A client's request; it is always for a stream. Raises Refused (400)."""
+    asked: _ChatRequest = decode_json(body, _ChatRequest)
+    fields: dict[str, Any] = decode_json(body, dict[str, Any])
+    if not asked.model:
+        message = "model is missing: a page adds it in the body of its transport"
+        raise Refused(400, "invalid_request", message, param="model")
+    if not asked.messages:
+        raise Refused(400, "invalid_request", "messages is empty", param="messages")
+    noted = Noted()
+    for name in _NEEDED:
+        if fields.get(name):
+            noted.need(name)
+    for name in other_fields(fields, _KNOWN | frozenset(_NEEDED)):
+        noted.hint(name)
+    return Request(
+        dialect=TARGET,
+        model=asked.model,
+        messages=read_messages(asked.messages, noted),
+        stream=True,
+        include_usage=True,
+        others=noted.others,
+        needs=noted.needs,
+        fields=fields,
+    )
+
+
+def encode_request(request: Request, model: str) -> Outgoing:
+    """The upstream's request, at its base address itself. Raises Refused (400).
+
+    How the answer is to be made is the server's own business here: there are no words for it.
+    """
+    if request.dialect == TARGET:
+        return Outgoing("", encode_json({**request.fields, "model": model}))
+    dropped = untold(request, TARGET)
+    options = request.options
+    if request.choices > 1:
+        raise unsupported("n", TARGET)
+    if request.tools:
+        raise unsupported("tools", TARGET)
+    if options.tool_choice not in (None, "auto", "none"):
+        raise unsupported("tool_choice", TARGET)
+    if options.response_format not in (None, {"type": "text"}):
+        raise unsupported("response_format", TARGET)
+    if request.max_tokens is not None:
+        dropped.append("max_tokens")
+    told = msgspec.structs.asdict(options)
+    dropped += [name for name in told if told[name] is not None and name not in ("tool_choice", "response_format")]
+    messages = write_messages(request.messages, TARGET, dropped)
+    # Servers keep chats by their id: the same conversation has the same, and no two share one.
+    id = f"chat_{hashlib.sha256(encode_json(messages)).hexdigest()[:24]}"
+    fields = {"id": id, "messages": messages, "trigger": "submit-message", "model": model}
+    return Outgoing("", encode_json(fields), dropped)
