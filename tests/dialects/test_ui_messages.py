@@ -126,7 +126,7 @@ def expressible(draw: st.DrawFn) -> list[Event]:
             events.append(draw(st.builds(Token, text) | st.builds(Reasoning, text)))
     events += [ToolCall(index, arguments=piece) for index, piece in enumerate(rest) if piece]
     reasons = ["tool_calls" if rest else "completed", "length", "content_filter"]
-    return [*events, Finish(draw(st.sampled_from(reasons)))]  # type: ignore[arg-type]
+    return [*events, Finish(draw(st.sampled_from(reasons)))]
 
 
 count = st.integers(0, 2**40)
@@ -306,9 +306,11 @@ def conversations(draw: st.DrawFn) -> list[Message]:
 
 
 names = ["type", "text", "url", "mediaType", "filename", "toolCallId", "toolName", "state", "input", "output", "content",
-         "errorText", "rawInput", "approval", "id", "function", "name", "arguments", "image_url", "file", "file_data"]  # fmt: skip
+         "errorText", "rawInput", "approval", "id", "function", "name", "arguments", "image_url", "file",
+         "file_data"]  # fmt: skip
 kinds = st.sampled_from(["text", "file", "reasoning", "step-start", "tool-f", "dynamic-tool", "data-x", "source-url",
-                         "output-available", "output-error", "output-denied", "image/png", "image_url", "function"])  # fmt: skip
+                         "output-available", "output-error", "output-denied", "image/png", "image_url",
+                         "function"])  # fmt: skip
 trees = st.recursive(
     values | kinds,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(names), inner, max_size=6),

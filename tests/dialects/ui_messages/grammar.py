@@ -60,7 +60,7 @@ def legal(blocks: Sequence[bytes]) -> str:
         assert parts[-1]["finishReason"] in REASONS
     _check_words(parts, good)
     _check_calls(parts, good)
-    return ends[0]
+    return str(ends[0])
 
 
 def _check_words(parts: list[dict[str, Any]], good: bool) -> None:
