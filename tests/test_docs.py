@@ -164,7 +164,7 @@ def error_codes() -> set[str]:
             if not isinstance(node, ast.Call):
                 continue
             called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            place = {"Refused": 1, "UpstreamFailed": 1, "Error": 0, "fail": 0, "_refuse": 0}.get(called)
+            place = {"Refused": 1, "UpstreamFailed": 1, "Error": 0, "fail": 0, "_refuse": 0, "_end_with": 0}.get(called)
             if place is None or len(node.args) <= place:
                 continue
             code = node.args[place]

@@ -10,7 +10,9 @@ import pytest
 from penstock import exceptions
 from penstock.exceptions import InvalidPosition, PenstockError, Refused, UpstreamFailed
 
-CLASSES = [kind for _, kind in inspect.getmembers(exceptions, inspect.isclass) if kind.__module__ == exceptions.__name__]
+CLASSES = [
+    kind for _, kind in inspect.getmembers(exceptions, inspect.isclass) if kind.__module__ == exceptions.__name__
+]
 
 
 def test_one_root() -> None:

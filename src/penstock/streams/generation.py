@@ -283,6 +283,8 @@ class Generation:
         if self.over:
             return
         self.over = True
+        if self._waiting is not None and self._course is not None:
+            self._course.stopped(self._waiting)
         self._waiting = None
         if self._gate is not None:
             self._gate.stop()
