@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -42,6 +43,9 @@ async def test_a_stream_that_was(served: Served) -> None:
         (("nobodys",), "no such stream"),
         (("x", "--url", "http://127.0.0.1:9"), "no trace from http://127.0.0.1:9"),
         (("x", "--url", "file:///etc/passwd"), "not an http://"),
+        (("x", "--url", "http://127.0.0.1:9/a b"), "no spaces or control characters: 'http://127.0.0.1:9/a b'"),
+        (("x", "--url", "http://127.0.0.1:9/é"), "an address is ASCII"),
+        (("x", "--url", "http://127.0.0.1:9", "--key", "é"), "a key is printable ASCII"),
     ],
 )
 async def test_there_is_none(served: Served, arguments: tuple[str, ...], words: str) -> None:
@@ -49,7 +53,23 @@ async def test_there_is_none(served: Served, arguments: tuple[str, ...], words: 
     done = trace(*arguments, *url)
     assert (done.returncode, done.stdout) == (2, "")
     assert words in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "said", [b"* OK IMAP4rev1\r\n", b"HTTP/1.1 200 OK\r\n\r\n<html>", b"HTTP/1.0 200 OK\r\n\r\n\xff"]
+)
+async def test_what_answers_is_no_penstock(said: bytes) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(said)
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        done = await asyncio.to_thread(trace, "x", "--url", url)
+    assert (done.returncode, done.stderr) == (2, f"penstock: what answers at {url} is no Penstock\n")
 
 
 def test_every_mark_has_words() -> None:

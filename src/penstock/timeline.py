@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import urllib.error
 import urllib.parse
@@ -29,6 +30,10 @@ def fetch(url: str, stream: str, key: str | None) -> dict[str, Any]:
     address = f"{url.rstrip('/')}/v1/streams/{urllib.parse.quote(stream, safe='')}/trace"
     if not address.startswith(("http://", "https://")):
         raise NotTold(f"not an http:// or https:// address: {url}")
+    if any(c <= " " or c == "\x7f" for c in url):
+        raise NotTold(f"an address holds no spaces or control characters: {url!r}")
+    if key and not (key.isascii() and key.isprintable()):
+        raise NotTold("a key is printable ASCII")
     headers = {"authorization": f"Bearer {key}"} if key else {}
     try:
         # Only http:// and https:// come to here.
@@ -37,11 +42,20 @@ def fetch(url: str, stream: str, key: str | None) -> dict[str, Any]:
             told = json.load(response)
     except urllib.error.HTTPError as error:
         raise NotTold(_refusal(error)) from None
-    except (OSError, ValueError) as error:
+    except UnicodeEncodeError:
+        raise NotTold(f"an address is ASCII: write the rest as %XX: {url}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, http.client.BadStatusLine, http.client.IncompleteRead) as error:
+        # A peer that closed without a word is a BadStatusLine too, and more than that not known.
+        raise NotTold(f"no trace from {url}: {error}" if isinstance(error, OSError) else _stranger(url)) from None
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise NotTold(f"no trace from {url}: {getattr(error, 'reason', error)}") from None
     if not isinstance(told, dict) or not isinstance(told.get("marks"), list):
-        raise NotTold(f"what answers at {url} is no Penstock")
+        raise NotTold(_stranger(url))
     return told
+
+
+def _stranger(url: str) -> str:
+    return f"what answers at {url} is no Penstock"
 
 
 def _refusal(error: urllib.error.HTTPError) -> str:
