@@ -135,10 +135,25 @@ def test_a_dictionary_is_as_good_as_a_file() -> None:
         convert({})
 
 
+@pytest.mark.parametrize(
+    "gate",
+    [
+        'url = "http://x:8000/check?tenant=a"',
+        'url = "https://[::1]/a%20b"',
+        'url = "http://127.1"',
+        'function = "a.b:C.d"',
+    ],
+)
+def test_a_gate(gate: str) -> None:
+    assert parse(GOOD.replace("retries = 3", f"gate = {{{gate}}}")).route[0].gate is not None
+
+
 def test_a_file(tmp_path: Path) -> None:
     path = tmp_path / "penstock.toml"
     path.write_text(LEAST)
     assert load(path) == load(str(path)) == parse(LEAST)
+    path.write_text(LEAST, encoding="utf-8-sig")
+    assert load(path) == parse(LEAST), "as editors on Windows write it"
     path.write_bytes(b"# \xff\n")
     with pytest.raises(ConfigError, match=r"penstock\.toml: not UTF-8$"):
         load(path)
@@ -164,6 +179,7 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
     "wrong type": ("port = 8080", 'port = "8080"', "server.port", "expected `int`, got `str`"),
     "a huge number": ("port = 8080", f"port = {2**70}", "server.port", ""),
     "a port that is none": ("port = 8080", "port = 70000", "server.port", "from 0 to 65535"),
+    "a listening address that is none": ('"127.0.0.1"', '"127.9.9.999"', "server.host", "neither a name nor an address"),
     "not a number": ("silence = 90", "silence = nan", "route[1].timeouts.silence", "positive"),
     "a time of nothing": ("total = 600", "total = 0", "route[0].timeouts.total", "positive"),
     "a time without end": ("port = 8080", "grace = inf", "server.grace", "seconds"),
@@ -172,6 +188,13 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
     "a gate with nobody": ("retries = 3", "gate = {}", "route[0].gate", "either a function or a url"),
     "a gate that is no function": ("retries = 3", 'gate = {function = "x"}', "route[0].gate.function", "package.module"),
     "a gate nowhere": ("retries = 3", 'gate = {url = "ftp://x"}', "route[0].gate.url", "http"),
+    "a gate without a name": ("retries = 3", 'gate = {function = "os:.."}', "route[0].gate.function", "package.module"),
+    "a gate beside": ("retries = 3", 'gate = {function = ".a:x"}', "route[0].gate.function", "package.module"),
+    "a gate at no port": ("retries = 3", 'gate = {url = "http://x:0/"}', "route[0].gate.url", "no port 0"),
+    "a gate's path": ("retries = 3", 'gate = {url = "http://x/é"}', "route[0].gate.url", "%XX"),
+    "a gate's query": ("retries = 3", 'gate = {url = "http://x/?é"}', "route[0].gate.url", "%XX"),
+    "a gate's fragment": ("retries = 3", 'gate = {url = "http://x/?a#b"}', "route[0].gate.url", "fragment"),
+    "a gate's host": ("retries = 3", 'gate = {url = "http://127.9.9.999"}', "route[0].gate.url", "neither a name nor"),
     "a closed gate": ("retries = 3", 'gate = {url = "http://x", window = 0}', "route[0].gate.window", "at least 1"),
     "no delivery": ("retries = 3", 'delivery = "post"', "route[0].delivery", "post"),
     "no hedge": ("retries = 3", "hedge = 0", "route[0].hedge", "positive"),
@@ -185,10 +208,16 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
     "an address that is none": ("https://api.openai.com/v1", "api.openai.com", "upstream[0].base_url", "http"),
     "credentials in the address": ("https://api", "https://u:p@api", "upstream[0].base_url", "credentials"),
     "a bad port": ("openai.com/v1", "openai.com:99999/v1", "upstream[0].base_url", "ort"),
+    "port 0": ("openai.com/v1", "openai.com:0/v1", "upstream[0].base_url", "no port 0"),
+    "a host with an empty label": ("openai.com/v1", "openai..com/v1", "upstream[0].base_url", "neither a name nor"),
+    "a host that is no name": ("api.openai.com/v1", "127.0.0.256/v1", "upstream[0].base_url", "neither a name nor"),
+    "a query in the address": ("openai.com/v1", "openai.com/v1?a=b", "upstream[0].base_url", "no query"),
     "a key with spaces": ("env:PENSTOCK_TEST_KEY", "sk 1", "upstream[0].api_keys[0]", "printable ASCII"),
     "env not set": ("PENSTOCK_TEST_KEY", "PENSTOCK_TEST_UNSET", "upstream[0].api_keys[0]", "PENSTOCK_TEST_UNSET is not"),
     "unknown dialect": ('"openai-chat" ', '"openai-chatt" ', "upstream[0].dialect", "there are: openai-chat"),
     "a function that is none": ("package.module:answer", "answer", "upstream[1].function", "package.module:name"),
+    "a function with dots only": ("module:answer", "module:..", "upstream[1].function", "not 'package.module:..'"),
+    "a function from beside": ("package.module:", ".module:", "upstream[1].function", "package.module:name"),
     "no function": ('function = "package.module:answer"', "", "upstream[1]", "package.module:name"),
     "a function that is not called": ("base_url", 'function = "a:b"\nbase_url', "upstream[0].function", "python"),
     "an address that is not called": ("function =", 'base_url = "http://x"\nfunction =', "upstream[1].base_url", "has no base_url"),
@@ -241,6 +270,10 @@ def test_the_line_is_the_right_one(there: str, instead: str, shown: str | None) 
     text = GOOD.replace(there, instead, 1)
     expected = line_of(text, shown) if shown else line_of(GOOD, there)
     assert problem(text).startswith(f"p.toml:{expected}: ")
+
+
+def test_a_quoted_key_has_its_line() -> None:
+    assert problem(f'# Quoted\n"server"."port" = -1\n{LEAST}').startswith("p.toml:2: server.port: ")
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ __all__ = [
 def load(path: str | Path) -> Config:
     """Read and check the file at `path`. Raises ConfigError."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")  # some editors begin a file with a mark, and TOML knows none
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -132,7 +132,7 @@ def _fields_at(key: str) -> list[str]:
 
 
 _TABLE = re.compile(r"^\s*(\[\[?)\s*([\w.\-\"]+)\s*\]\]?\s*(?:#.*)?$")
-_KEY = re.compile(r"^\s*([\w\-]+|\"[^\"]*\")\s*(?:\.[\w.\-]+\s*)?=")
+_KEY = re.compile(r"^\s*([\w\-]+|\"[^\"]*\")\s*(?:\.[\w.\-\" ]+\s*)?=")
 
 
 def _lines(text: str) -> dict[str, int]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import socket
+import urllib.parse
 from collections.abc import Iterator
 
 from penstock.config.tables import Config, Gate, Limits, Timeouts, Upstream
-from penstock.dialects import DIALECTS, PLANNED
+from penstock.dialects import DIALECTS
 from penstock.faces.access import is_loopback
 from penstock.upstreams.pool import parse_endpoint
 
@@ -33,6 +35,8 @@ def _server(config: Config) -> Problems:
     for index, origin in enumerate(server.allowed_origins):
         if not re.fullmatch(r"https?://[^/\s*]+", origin):
             yield f"server.allowed_origins[{index}]", "an origin is scheme://host[:port], without a path"
+    if not _is_host(server.host):
+        yield "server.host", f"{server.host!r} is neither a name nor an address"
     if not config.tenant and not is_loopback(server.host):
         yield "server.host", "without a [[tenant]] only loopback may be served: anyone could use this server's keys"
     if config.storage.redis is not None:
@@ -52,30 +56,69 @@ def _upstreams(config: Config) -> Problems:
             yield f"{key}.quirks", 'only dialect = "openai-chat" has quirks'
         if upstream.max_failures < 0:
             yield f"{key}.max_failures", "must not be negative"
-        if upstream.dialect in PLANNED:
-            yield f"{key}.dialect", f"{upstream.dialect} is not built yet; there are: openai-chat, native, python, demo"
-        elif upstream.dialect in DIALECTS:
+        if upstream.dialect in DIALECTS:
             if upstream.base_url is None:
                 yield key, "base_url is missing"
             elif upstream.function is not None:
                 yield f"{key}.function", 'only dialect = "python" has a function'
             else:
-                try:
-                    parse_endpoint(upstream.base_url)
-                except ValueError as error:
-                    yield f"{key}.base_url", str(error)
+                yield from _address(upstream.base_url, f"{key}.base_url")
             for number, api_key in enumerate(upstream.api_keys):
                 if not api_key or not api_key.isascii() or not api_key.isprintable() or " " in api_key:
                     yield f"{key}.api_keys[{number}]", "a key is printable ASCII without spaces"
         elif upstream.dialect == "python":
-            if upstream.function is None or not re.fullmatch(r"[\w.]+:[\w.<>]+", upstream.function):
-                yield f"{key}.function" if upstream.function else key, 'function must be "package.module:name"'
+            if upstream.function is None:
+                yield key, f"function is missing: {FUNCTION}"
+            else:
+                yield from _function(upstream.function, f"{key}.function")
             yield from _unused(upstream, key, "base_url", "api_keys")
         elif upstream.dialect == "demo":
             yield from _unused(upstream, key, "base_url", "api_keys", "function")
         else:
-            known = ", ".join([*DIALECTS, *PLANNED, "python", "demo"])
+            known = ", ".join([*DIALECTS, "python", "demo"])
             yield f"{key}.dialect", f"there is no dialect {upstream.dialect!r}; there are: {known}"
+
+
+FUNCTION = '"package.module:name"'
+
+
+def _function(path: str, key: str) -> Problems:
+    """What can be known of a function's name without importing it."""
+    module, _, name = path.partition(":")
+    # A function that was given as such has its qualified name here, which may hold `<locals>` or `<lambda>`.
+    words = [*module.split("."), *re.sub("<(locals|lambda)>", "_", name).split(".")]
+    if not all(word.isidentifier() for word in words):
+        yield key, f"a function is {FUNCTION}, not {path!r}"
+
+
+def _address(url: str, key: str) -> Problems:
+    """What can be known of an address without asking for it."""
+    try:
+        host = parse_endpoint(url).host
+        port = urllib.parse.urlsplit(url).port
+    except ValueError as error:
+        yield key, str(error)
+        return
+    if not url.isascii():
+        yield key, "an address is ASCII: a host is written as xn--..., and a path with %XX"
+    if port == 0:
+        yield key, "there is no port 0"
+    if not _is_host(host):
+        yield key, f"{host!r} is neither a name nor an address"
+
+
+def _is_host(host: str) -> bool:
+    """Whether there could be such a host: one that ends in digits is an IPv4 address, and has to be a true one."""
+    try:
+        if ":" in host:
+            socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
+        elif host.rpartition(".")[2].isdigit():
+            socket.inet_aton(host)
+        else:
+            host.encode("idna")
+    except (OSError, UnicodeError):
+        return False
+    return True
 
 
 def _unused(upstream: Upstream, key: str, *names: str) -> Problems:
@@ -119,13 +162,13 @@ def _routes(config: Config) -> Problems:
 def _gate(gate: Gate, key: str) -> Problems:
     if (gate.function is None) == (gate.url is None):
         yield key, "must have either a function or a url"
-    if gate.function is not None and not re.fullmatch(r"[\w.]+:[\w.<>]+", gate.function):
-        yield f"{key}.function", 'function must be "package.module:name"'
+    if gate.function is not None:
+        yield from _function(gate.function, f"{key}.function")
     if gate.url is not None:
-        try:
-            parse_endpoint(gate.url)
-        except ValueError as error:
-            yield f"{key}.url", str(error)
+        # Unlike an upstream's, this address is called as it is.
+        yield from _address(re.sub(r"\?[^#]*", "", gate.url, count=1), f"{key}.url")
+        if not gate.url.isascii() or not gate.url.isprintable() or " " in gate.url:
+            yield f"{key}.url", "an address is printable ASCII: write the rest as %XX"
     if gate.window is not None and gate.window < 1:
         yield f"{key}.window", "must be at least 1"
     if not 0 < gate.timeout < 1e9:

@@ -47,7 +47,7 @@ def _matches(cue: Cue, prompt: str, model: str, api_key: str) -> bool:
 def load(path: Path) -> Script:
     """Reads a script file. Raises CueError with a message of the form `file:line: what is wrong`."""
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
         tables = tomllib.loads(text)
     except OSError as error:
         raise CueError(f"{path}: {error.strerror}") from None
