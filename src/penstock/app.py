@@ -141,8 +141,11 @@ def _imported(name: str, path: str) -> Any:
         found: Any = importlib.import_module(module)
         for part in attribute.split("."):
             found = getattr(found, part)
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise ConfigError(f"{name}: function {path!r} can't be imported: its module raised {error!r}") from None
     except Exception as error:  # noqa: BLE001  # importing runs the user's code: it may raise anything
-        raise ConfigError(f"{name}: function {path!r} can't be imported: {error}") from None
+        told = " ".join(str(error).split()) or type(error).__name__  # one line, and never an empty reason
+        raise ConfigError(f"{name}: function {path!r} can't be imported: {told}") from None
     return found
 
 

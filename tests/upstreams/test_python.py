@@ -155,3 +155,26 @@ async def test_events_with_wrong_values_are_none(wrong: Event, caplog: pytest.Lo
     assert isinstance(events[-1], Error)
     assert events[-1].code == "upstream_error"
     assert "an event that is none" in caplog.text
+
+
+@pytest.mark.parametrize("raised", [SystemExit(7), KeyboardInterrupt()], ids=repr)
+@pytest.mark.parametrize("closing", [False, True], ids=["running", "closing"])
+async def test_what_would_end_the_process_ends_one_answer(
+    raised: BaseException, closing: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def answer(request: Request) -> AsyncIterator[str | Event]:
+        try:
+            yield "one"
+            if closing:
+                yield 42  # type: ignore[misc]
+            raise raised
+        finally:
+            if closing:
+                raise raised
+
+    with caplog.at_level(logging.ERROR):
+        events = await ended((await run(answer))[1])
+        await asyncio.sleep(0.01)  # the generator is closed by then: nothing came out of the loop
+    assert isinstance(events[-1], Error)
+    assert (events[0], events[-1].code) == (Token("one"), "upstream_error")
+    assert closing or type(raised).__name__ in caplog.text

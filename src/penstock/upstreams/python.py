@@ -22,6 +22,10 @@ from penstock.wire.events import Event, Token
 
 Answer = Callable[[Request], AsyncIterator[str | Event]]
 
+ENDS_THE_PROCESS = (SystemExit, KeyboardInterrupt)
+"""What a task would let out of the event loop. Our signals are heard by handlers: here it is always the user's code that
+raised it, and one answer's code does not end the others."""
+
 log = logging.getLogger("penstock.upstreams")
 
 
@@ -71,7 +75,10 @@ class PythonUpstream:
                     raise TypeError(f"{self.name}: the function yielded {type(piece).__name__}, not str or an event")
                 await flowing.wait()
             attempt.completed()
-        except Exception as error:  # the user's code: whatever it raises ends this stream, and no other
+        except (
+            Exception,
+            *ENDS_THE_PROCESS,
+        ) as error:  # the user's code: what it raises ends this stream, and no other
             log.exception("upstream %s: the generator raised %s", self.name, type(error).__name__)
             attempt.fail("upstream_error", "the upstream failed")
         finally:
@@ -80,7 +87,7 @@ class PythonUpstream:
                 log.error("upstream %s: the generator was cancelled from within", self.name)
                 attempt.fail("upstream_error", "the upstream failed")
             if isinstance(answer, AsyncGenerator):
-                with suppress(Exception):
+                with suppress(Exception, *ENDS_THE_PROCESS):
                     await answer.aclose()
             elif inspect.iscoroutine(answer):
                 answer.close()
