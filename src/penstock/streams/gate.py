@@ -3,6 +3,9 @@
 What an upstream says is held back, the whole answer or up to a window of characters, until a check has passed it. A check
 that refuses ends the stream as `refused`, with its reason; one that fails does so too, as `gate_failed`: nothing unchecked is
 ever shown. Blocks keep their order, and enter the log only when they have passed.
+
+A check is the user's code, so it runs in a task of its own, and is let go of when it is late: whatever it does with its
+cancellation, the stream does not wait for it.
 """
 
 from __future__ import annotations
@@ -14,12 +17,23 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from penstock.dialects import DIALECTS
 from penstock.exceptions import ProtocolError
+from penstock.streams.stream import MAX_ANSWER_BYTES
 from penstock.wire.events import Reasoning, Refusal, Token, ToolCall
 
 if TYPE_CHECKING:
     from penstock.streams.generation import Generation
 
 log = logging.getLogger("penstock.gate")
+
+AHEAD_BYTES = 1024 * 1024
+"""While a check is under way, the upstream may say so much more, and four windows, before it is asked to wait."""
+
+TURN_BYTES = 64 * 1024
+"""So much is let through at a time: a long answer that has passed does not stop the other streams, and its own reader is
+there before the log would forget the beginning."""
+
+_checking: set[asyncio.Task[str | None]] = set()
+"""Checks under way, those included that nobody waits for any more: the loop itself keeps no task alive."""
 
 
 class Passage(NamedTuple):
@@ -59,6 +73,11 @@ class Gate:
         self._blocks: list[bytes] = []
         self._new: list[str] = []
         self._size = 0
+        self._waiting = 0
+        """Bytes of the blocks that wait for the next check."""
+        self._heard = 0
+        """Bytes of all blocks: what is held back counts towards the longest answer just as what is in the log."""
+        self._pausing = False
         self._passed = ""
         self._task: asyncio.Task[None] | None = None
         self._finish: Callable[[], None] | None = None
@@ -66,6 +85,11 @@ class Gate:
     def push(self, block: bytes) -> None:
         """Hold `block` back. The stream's own first entry may come here too."""
         self._blocks.append(block)
+        self._waiting += len(block)
+        self._heard += len(block)
+        if self._heard > MAX_ANSWER_BYTES:
+            self._generation.overflow()
+            return
         try:
             events = self._decoder.decode(block)
         except ProtocolError as error:
@@ -81,6 +105,10 @@ class Gate:
                     pass
         if self._rule.window is not None and self._size >= self._rule.window:
             self._begin()
+            if self._task is not None and self._waiting > AHEAD_BYTES + 4 * self._rule.window:
+                # Said each time: a reader that moves on may have let the upstream go on.
+                self._pausing = True
+                self._generation.pause()
 
     def close(self, finish: Callable[[], None]) -> None:
         """The answer is whole: call `finish` once all of it has passed."""
@@ -90,6 +118,7 @@ class Gate:
     def stop(self) -> None:
         """The stream is over: what is held back is never shown."""
         self._blocks.clear()
+        self._new.clear()
         if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()
 
@@ -105,7 +134,8 @@ class Gate:
         """Check what is held back, again and again as long as there is enough of it."""
         try:
             while not self._generation.over:
-                blocks, self._blocks = self._blocks, []
+                blocks, self._blocks, self._waiting = self._blocks, [], 0
+                self._go_on()
                 new, self._new, self._size = "".join(self._new), [], 0
                 final = self._finish is not None
                 if new or final:
@@ -116,8 +146,16 @@ class Gate:
                         self._generation.refuse(*refused)
                         return
                 self._passed += new
+                turn = 0
                 for block in blocks:
                     self._stream.append(block)
+                    turn += len(block)
+                    if turn > TURN_BYTES:
+                        turn = 0
+                        self._generation.shown()
+                        await asyncio.sleep(0)
+                    if self._stream.end is not None:
+                        return
                 if blocks:
                     self._generation.shown()
                 if final and self._finish is not None:
@@ -127,14 +165,47 @@ class Gate:
                     return
         finally:
             self._task = None
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Nothing keeps the upstream waiting here. Full readers still may: then it is they who let it go on."""
+        if self._pausing:
+            self._pausing = False
+            if not self._stream._paused:
+                self._generation.resume()
 
     async def _ask(self, new: str, final: bool) -> tuple[str, str] | None:
         about = self._stream.about
         passage = Passage(about.stream, about.model, self._stream.tenant, self._passed + new, new, final)
+        checking = asyncio.get_running_loop().create_task(_verdict(self._rule.check, passage))
+        _checking.add(checking)
+        checking.add_done_callback(_let_go)
         try:
-            async with asyncio.timeout(self._rule.timeout):
-                reason = await self._rule.check(passage)
-        except Exception as error:  # the user's code or service: whatever it raises, nothing passes
-            log.exception("the gate of %s failed: %s", about.model, type(error).__name__)
-            return "gate_failed", "the gate that checks this model's answers failed"
-        return None if reason is None else ("refused", reason[:500] or "refused")
+            await asyncio.wait({checking}, timeout=self._rule.timeout)
+        finally:
+            checking.cancel()
+        error: BaseException | None = None
+        if not checking.done():
+            log.error("the gate of %s failed: no answer within %g s", about.model, self._rule.timeout)
+        elif checking.cancelled():
+            log.error("the gate of %s failed: it was cancelled from within", about.model)
+        elif error := checking.exception():
+            log.error("the gate of %s failed: %s", about.model, type(error).__name__, exc_info=error)
+        else:
+            reason = checking.result()
+            return None if reason is None else ("refused", reason[:500] or "refused")
+        return "gate_failed", "the gate that checks this model's answers failed"
+
+
+async def _verdict(check: Check, passage: Passage) -> str | None:
+    try:
+        return await check(passage)
+    except (SystemExit, KeyboardInterrupt) as error:
+        # A task lets these out of the loop. Our signals are heard by handlers: here it is the user's code that raised it.
+        raise RuntimeError(f"the check raised {error!r}") from error
+
+
+def _let_go(checking: asyncio.Task[str | None]) -> None:
+    _checking.discard(checking)
+    if not checking.cancelled():
+        checking.exception()  # told where it was awaited; one that was late has been told as late
