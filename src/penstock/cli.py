@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import os
 import secrets
 import sys
+import threading
+import time
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -22,6 +26,9 @@ from penstock.timeline import fetch as fetch_trace
 from penstock.timeline import lines as trace_lines
 from penstock.upstreams.discovery import Found, discover
 from penstock.version import __version__
+
+LEAVING_SECONDS = 2.0
+"""How long user code has to end after the last stream has: its generators' `finally`, its threads."""
 
 
 class _Commands(click.Group):
@@ -158,4 +165,27 @@ def _listen(config: Config, host: str | None, port: int | None) -> None:
         click.echo(f"penstock listening on http://{name}:{listener.getsockname()[1]}")
         sys.stdout.flush()
 
-    uvloop.run(serve_on(Penstock(config), listener, grace=config.server.grace, started=started))
+    app = Penstock(config)
+
+    async def served() -> None:
+        await serve_on(app, listener, grace=config.server.grace, started=started)
+        threading.Thread(target=_leave, args=(asyncio.get_running_loop(),), name="penstock-leave", daemon=True).start()
+
+    uvloop.run(served())
+
+
+def _leave(loop: asyncio.AbstractEventLoop) -> NoReturn:
+    """End the process if it does not end by itself: user code may swallow its cancellation, or sit in a thread.
+
+    In a thread of its own, for what does not end may be the loop's last task, an executor's thread or an exit handler.
+    """
+    time.sleep(LEAVING_SECONDS)
+    tasks = 0 if loop.is_closed() else len(asyncio.all_tasks(loop))
+    threads = sum(not thread.daemon and thread is not threading.main_thread() for thread in threading.enumerate())
+    logging.getLogger("penstock").warning(
+        "leaving without %d tasks and %d threads that don't end within %g s", tasks, threads, LEAVING_SECONDS
+    )
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
