@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
 
+from penstock.server.http import DirectProtocol
 from penstock.sim.process import SimProcess, running
 from tests.support.client import Client, chat, fetch, native, request_bytes, told
 from tests.support.serving import Served, river, serving
@@ -93,3 +98,87 @@ async def test_a_connection_that_was_held_back_to_the_end_serves_on(servers: tup
             assert (await client.read()).whole
         got = await fetch(served.port, "POST", CHAT, chat({"text": "next"}), seconds=20)
         assert "".join(block.text for block in got.blocks) == "next"
+
+
+def old(port: int, head: bytes, body: bytes = b"") -> tuple[bytes, bytes]:
+    """The head and the body of an answer to HTTP/1.0, as plain proxies ask (nginx does, unless told otherwise)."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
+        sock.sendall(b"%b HTTP/1.0\r\nhost: 127.0.0.1\r\ncontent-length: %d\r\n\r\n%b" % (head, len(body), body))
+        got = b""
+        while data := sock.recv(65536):
+            got += data
+    said, _, rest = got.partition(b"\r\n\r\n")
+    assert b"transfer-encoding" not in said.lower()
+    return said, rest
+
+
+@pytest.mark.parametrize(
+    ("head", "status", "holds"),
+    [
+        (b"GET /openapi.json", b" 200 ", b'"/v1/streams"'),
+        (b"GET /v1/models", b" 200 ", b'"object":"list"'),
+        (b"GET /healthz", b" 200 ", b'"status":"ok"'),
+        (b"GET /", b" 200 ", b"<html"),
+        (b"GET /nowhere", b" 404 ", b"no such address"),
+        (b"POST /v1/models", b" 405 ", b"method"),
+        (b"GET /v1/streams/none", b" 404 ", b"stream_not_found"),
+    ],
+)
+async def test_http10_gets_whole_answers(
+    servers: tuple[SimProcess, Served], head: bytes, status: bytes, holds: bytes
+) -> None:
+    said, body = await asyncio.to_thread(old, servers[1].port, head)
+    assert status in said.splitlines()[0] + b" "
+    assert holds in body
+    assert b"content-length: %d\r\n" % len(body) in said.lower() + b"\r\n"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(("path", "ask"), [(CHAT, chat), ("/v1/streams", native)])
+async def test_http10_gets_answers_of_models(
+    servers: tuple[SimProcess, Served], path: str, ask: Callable[..., dict[str, Any]], stream: bool
+) -> None:
+    wanted = json.dumps(ask({"text": "one two three"}) | {"stream": stream}).encode()
+    said, body = await asyncio.to_thread(old, servers[1].port, b"POST " + path.encode(), wanted)
+    assert b" 200 " in said
+    assert (b"content-length" in said.lower()) is not stream, "a stream ends with its connection"
+    assert b"three" in body
+    assert b"500" not in said
+    assert "Traceback" not in servers[1].log
+
+
+async def test_http10_without_a_length() -> None:
+    """What another part of an application might answer: pieces, of no known length."""
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for piece in (b"one ", b"", b"two ", b"three"):
+            await send({"type": "http.response.body", "body": piece, "more_body": piece != b"three"})
+
+    config = uvicorn.Config(app, http=DirectProtocol, ws="none", lifespan="off", log_config=None)
+    config.load()
+    state, loop = ServerState(), asyncio.get_running_loop()
+    server = await loop.create_server(lambda: DirectProtocol(config, state, {}), "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        said, body = await asyncio.to_thread(old, port, b"GET /")
+        assert (b"content-length" in said, body) == (False, b"one two three")
+        said, body = await asyncio.to_thread(old, port, b"HEAD /")
+        assert body == b""
+
+
+async def test_http10_behind_a_request_that_runs_changes_nothing_for_it(servers: tuple[SimProcess, Served]) -> None:
+    """In a pipeline, and badly: the first answer keeps its chunks."""
+    first = request_bytes("POST", CHAT, chat({"tokens": 20, "pace": 0.02}, "first"))
+    with socket.create_connection(("127.0.0.1", servers[1].port), timeout=20) as sock:
+        await asyncio.to_thread(sock.sendall, first + b"GET /healthz HTTP/1.0\r\nhost: 127.0.0.1\r\n\r\n")
+        got = b""
+        while data := await asyncio.to_thread(sock.recv, 65536):
+            got += data
+    said, body = b"", got.partition(b"\r\n\r\n")[2]
+    while (size := int((line := body.partition(b"\r\n"))[0], 16)) > 0:
+        said, body = said + line[2][:size], line[2][size + 2 :]
+    assert said.endswith(b"data: [DONE]\n\n")
+    assert said.count(b"data: ") > 20
+    assert body.startswith(b"0\r\n\r\nHTTP/1.1 200 ")
+    assert b'"status":"ok"' in body

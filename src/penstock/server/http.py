@@ -159,10 +159,6 @@ class DirectProtocol(HttpToolsProtocol):
         self._in_body = True
         self._beside_body = 0
         super().on_headers_complete()
-        if self.parser.get_http_version() == "1.0":
-            # It knows no chunks (RFC 9112, section 6.1): the end of the body is the end of the connection.
-            self.cycle.chunked_encoding = False
-            self._chunked = False
 
     def on_body(self, body: bytes) -> None:
         self._beside_body = 0
@@ -193,7 +189,8 @@ class DirectProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answering = cycle
-        super()._start_asgi_task(cycle, app)
+        self._chunked = cycle.scope["http_version"] != "1.0"
+        super()._start_asgi_task(cycle, app if self._chunked else _without_chunks(cycle, app))
 
     def _go_on_without_upgrade(self, rest: bytes) -> None:
         """The request asks for a protocol that is not spoken here, most often h2c: it is answered as it is (RFC 9110, 7.8).
@@ -233,3 +230,28 @@ class DirectProtocol(HttpToolsProtocol):
             self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_late)
         elif not self.transport.is_closing():
             self.transport.close()
+
+
+def _without_chunks(cycle: RequestResponseCycle, app: Any) -> Any:
+    """`app` for a client of HTTP/1.0, which knows no chunks (RFC 9112, section 6.1).
+
+    A body whose length is not said ends with the connection; uvicorn can't say that by itself.
+    """
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        to_the_end = False
+
+        async def send_plain(message: Any) -> None:
+            nonlocal to_the_end
+            if message["type"] == "http.response.start":
+                to_the_end = all(name.lower() != b"content-length" for name, _ in message.get("headers", ()))
+                if to_the_end:
+                    cycle.chunked_encoding = False
+            elif to_the_end:
+                # uvicorn counts down what is still to come: never more than this message.
+                cycle.expected_content_length = len(message.get("body", b""))
+            await send(message)
+
+        await app(scope, receive, send_plain)
+
+    return answer
