@@ -12,6 +12,7 @@ from penstock.dialects import DIALECTS
 from penstock.dialects.base import Request
 from penstock.gateway import Gateway, Tenant
 from penstock.policy.course import Route, Target
+from penstock.streams.gate import GateRule, Passage
 from penstock.streams.journal import MemoryJournal
 from penstock.streams.plan import Plan
 from penstock.streams.stream import Stream
@@ -24,10 +25,10 @@ BODY = b'{"model": "m", "messages": [{"role": "user", "content": "hello"}]}'
 TENANT = Tenant("local")
 
 
-async def run(answer: Answer) -> tuple[Gateway, Stream]:
+async def run(answer: Answer, plan: Plan | None = None) -> tuple[Gateway, Stream]:
     wheel = Wheel()
     there = Gateway(
-        MemoryJournal(wheel), {"m": Route("m", (Target(PythonUpstream("p", answer), "inner"),), Plan())}, wheel
+        MemoryJournal(wheel), {"m": Route("m", (Target(PythonUpstream("p", answer), "inner"),), plan or Plan())}, wheel
     )
     return there, await there.open(DIALECTS["native"].parse_request(BODY), BODY, TENANT)
 
@@ -106,6 +107,28 @@ async def test_what_it_yields_after_the_end_is_ignored() -> None:
         yield "two"
 
     assert await ended((await run(answer))[1]) == [Token("one"), Usage(16, 1, None, None, "estimated"), Done("length")]
+
+
+@pytest.mark.parametrize("after", ["returns", "yields", "raises"])
+async def test_a_whole_answer_is_whole_while_its_gate_thinks(after: str) -> None:
+    async def check(passage: Passage) -> None:
+        await asyncio.sleep(0.02)
+
+    ran = asyncio.Event()
+
+    async def answer(request: Request) -> AsyncIterator[str | Event]:
+        yield "one"
+        yield Done("length")
+        ran.set()
+        if after == "yields":
+            yield "two"
+        elif after == "raises":
+            raise RuntimeError
+
+    events = await ended((await run(answer, Plan(gate=GateRule(check))))[1])
+    assert (events[0], events[-1]) == (Token("one"), Done("length"))
+    assert Token("two") not in events
+    assert ran.is_set(), "what stands after the last yield is run"
 
 
 async def test_what_is_no_event_ends_it_as_a_failure_of_the_upstream(caplog: pytest.LogCaptureFixture) -> None:

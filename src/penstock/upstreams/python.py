@@ -18,13 +18,13 @@ from penstock.dialects.base import Request
 from penstock.dialects.native import decode_event, encode_event
 from penstock.exceptions import ProtocolError
 from penstock.streams.attempt import Attempt
-from penstock.wire.events import Event, Token
+from penstock.wire.events import Done, Event, Token
 
 Answer = Callable[[Request], AsyncIterator[str | Event]]
 
-ENDS_THE_PROCESS = (SystemExit, KeyboardInterrupt)
-"""What a task would let out of the event loop. Our signals are heard by handlers: here it is always the user's code that
-raised it, and one answer's code does not end the others."""
+RAISED = (Exception, SystemExit, KeyboardInterrupt)
+"""What the user's code may raise; it ends its own answer and no other. A task would let the last two out of the event loop.
+Our signals are heard by handlers: a KeyboardInterrupt in a task is always the user's."""
 
 log = logging.getLogger("penstock.upstreams")
 
@@ -57,6 +57,7 @@ class PythonUpstream:
         """One answer, to its end."""
         attempt.connected()
         attempt.began()
+        whole = False  # the attempt itself is over only when the gate has passed it, and that may take a while
         answer: object = None  # what the type says, the user's code may not do
         try:
             answer = self._answer(request)
@@ -65,29 +66,32 @@ class PythonUpstream:
                     f"{self.name}: the function must be an async generator, not return {type(answer).__name__}"
                 )
             async for piece in answer:
-                if attempt.over:
+                if attempt.over or whole:
                     return
                 if isinstance(piece, str):
                     attempt.emit(Token(piece))
                 elif isinstance(piece, Event):
-                    attempt.emit(_checked(piece))
+                    event = _checked(piece)
+                    whole = isinstance(event, Done)
+                    attempt.emit(event)
                 else:
                     raise TypeError(f"{self.name}: the function yielded {type(piece).__name__}, not str or an event")
-                await flowing.wait()
-            attempt.completed()
-        except (
-            Exception,
-            *ENDS_THE_PROCESS,
-        ) as error:  # the user's code: what it raises ends this stream, and no other
+                if not whole:
+                    await flowing.wait()
+            if not whole:
+                whole = True
+                attempt.completed()
+        except RAISED as error:
             log.exception("upstream %s: the generator raised %s", self.name, type(error).__name__)
-            attempt.fail("upstream_error", "the upstream failed")
+            if not whole:
+                attempt.fail("upstream_error", "the upstream failed")
         finally:
-            if not attempt.over:
+            if not attempt.over and not whole:
                 # Cancelled, and not by us: something that the user's code waited for was.
                 log.error("upstream %s: the generator was cancelled from within", self.name)
                 attempt.fail("upstream_error", "the upstream failed")
             if isinstance(answer, AsyncGenerator):
-                with suppress(Exception, *ENDS_THE_PROCESS):
+                with suppress(*RAISED):
                     await answer.aclose()
             elif inspect.iscoroutine(answer):
                 answer.close()
