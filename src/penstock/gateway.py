@@ -75,9 +75,10 @@ class Gateway:
     def _deliver(self, stream: Stream, wish: Wish, request: Request) -> None:
         choice = choose(wish, request)
         stream.delivery = choice.delivery
+        stream.home = Format(request.dialect, delivery=choice.delivery)
         if choice.delivery != "stream":
             stream.response_format = request.options.response_format
-            stream.hold = choice.delivery == "buffer"
+            stream.holds += choice.delivery == "buffer"
         if wish != "stream":
             stream.trace.note(self._wheel.now(), "delivery", delivery=choice.delivery, why=choice.why)
 

@@ -114,12 +114,7 @@ async def test_fault_client_gone_while_another_reads_on_disturbs_nobody(place: P
 
 
 @pytest.mark.parametrize("dialect", UPSTREAMS)
-async def test_who_has_seen_all_is_told_to_stop_asking(
-    place: Place, client: Spoken, dialect: str, request: pytest.FixtureRequest
-) -> None:
-    if client.name == dialect == "openai-responses":
-        # Its last block is the log's own last entry: `Stream.all_seen` waits for one that has nothing to say.
-        request.applymarker(pytest.mark.xfail(strict=True, reason="200 with nothing in it, instead of 204"))
+async def test_who_has_seen_all_is_told_to_stop_asking(place: Place, client: Spoken, dialect: str) -> None:
     assert client.path is not None
     for cue in ({"text": "a b"}, {"tokens": 5, "pace": 0.01, "cut_after": 3, "cut": "clean"}):
         got = await fetch(place[1].port, "POST", client.path, client.request(cue, model=dialect))

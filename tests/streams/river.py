@@ -10,7 +10,7 @@ from penstock.dialects.base import Description
 from penstock.dialects.native import decode_event
 from penstock.streams.reader import Reader
 from penstock.streams.stream import RETAIN_BYTES, Stream
-from penstock.streams.view import Format
+from penstock.streams.view import Format, part_mark
 from penstock.streams.wheel import Wheel
 from penstock.wire import sse
 from penstock.wire.events import Event, Start, Terminal, Token, Usage
@@ -113,7 +113,10 @@ def follow(stream: Stream, bowl: Bowl, format: Format = NATIVE, after: str | Non
 
 
 def new_stream(wheel: Wheel, dialect: str = "native", *, retain: int = RETAIN_BYTES) -> Stream:
-    return Stream(ABOUT, tenant="acme", dialect=dialect, epoch=EPOCH, wheel=wheel, retain=retain)
+    """A stream that was asked for in native: the parts of its positions in other renderings have large numbers."""
+    stream = Stream(ABOUT, tenant="acme", dialect=dialect, epoch=EPOCH, wheel=wheel, retain=retain)
+    stream.home = NATIVE
+    return stream
 
 
 def entries_of(dialect: str, events: Iterable[Event]) -> list[bytes]:
@@ -130,8 +133,10 @@ def rendered(
 ) -> list[tuple[str, bytes]]:
     """What a client of `format` should see of a whole log: each block with its id, by the rules of the design alone.
 
-    Several blocks of one entry are its parts, numbered from 1; an only block has the entry's own id.
+    Several blocks of one entry are its parts, numbered from 1; an only block has the entry's own id. A number tells the
+    rendering too, where it is not the one that the stream was asked for in.
     """
+    mark = part_mark(format, NATIVE)
     per_entry: list[list[bytes]] = []
     if format.dialect == dialect:
         per_entry = [[entry] for entry in entries]
@@ -146,7 +151,7 @@ def rendered(
     told = []
     for offset, blocks in enumerate(per_entry, 1):
         for part, block in enumerate(blocks, 1):
-            told.append((f"{EPOCH}:{offset}" if len(blocks) == 1 else f"{EPOCH}:{offset}.{part}", block))
+            told.append((f"{EPOCH}:{offset}" if len(blocks) == 1 else f"{EPOCH}:{offset}.{mark + part}", block))
     return told
 
 

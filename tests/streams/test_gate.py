@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Callable
 
 import pytest
 
 from penstock.dialects.native import encode_event
-from penstock.streams.gate import GateRule, Passage
+from penstock.streams.gate import AHEAD_BYTES, TURN_BYTES, Check, GateRule, Passage
 from penstock.streams.plan import Plan
 from penstock.wire.events import Done, Error, Reasoning, Token, ToolCall
 from tests.streams.river import NATIVE, Bowl, follow
@@ -32,10 +34,19 @@ class Guard:
 
 
 class Gated:
-    def __init__(self, window: int | None = None, timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        window: int | None = None,
+        timeout: float = 10.0,
+        *,
+        check: Check | None = None,
+        bowl: Bowl | None = None,
+        retain: int = 4_000_000,
+    ) -> None:
         self.guard = Guard()
-        self.scene = Scene("native", Plan(gate=GateRule(self.guard, window, timeout)))
-        self.bowl = Bowl()
+        self.scene = Scene("native", Plan(gate=GateRule(check or self.guard, window, timeout)), retain=retain)
+        self.scene.attempt.call = self.scene.upstream.call
+        self.bowl = bowl or Bowl()
         follow(self.scene.stream, self.bowl, NATIVE)
 
     async def says(self, *texts: str) -> None:
@@ -54,6 +65,12 @@ class Gated:
     @property
     def text(self) -> str:
         return "".join(event.text for event in self.scene.stream.events() if isinstance(event, Token))
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not true():
+            await asyncio.sleep(0.001)
 
 
 async def turns() -> None:
@@ -178,3 +195,143 @@ async def test_what_waits_when_the_answer_ends_otherwise_is_never_shown(how: str
     await gated.answers(None)
     assert gated.text == ""
     assert "held" not in gated.bowl.data.decode()
+
+
+# -- checks that are the user's code ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "raised", [asyncio.CancelledError(), SystemExit(3), KeyboardInterrupt(), GeneratorExit(), BaseException()], ids=repr
+)
+async def test_whatever_a_check_raises_nothing_passes_and_nothing_else_ends(
+    raised: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def check(passage: Passage) -> str | None:
+        raise raised
+
+    gated = Gated(check=check)
+    await gated.says("text")
+    with caplog.at_level(logging.ERROR):
+        await gated.ends()
+    refusal = gated.scene.stream.refusal
+    assert refusal is not None
+    assert (refusal.status, refusal.code, gated.text) == (503, "gate_failed", "")
+    assert "the gate of m failed" in caplog.text
+
+
+@pytest.mark.parametrize("how", ["late", "cancelled"])
+async def test_a_check_that_does_not_let_go_holds_nobody(how: str) -> None:
+    released = asyncio.Event()
+    cancelled = 0
+
+    async def check(passage: Passage) -> str | None:
+        nonlocal cancelled
+        while not released.is_set():
+            try:
+                await released.wait()
+            except asyncio.CancelledError:
+                cancelled += 1
+        raise RuntimeError("long after anybody wanted to know")
+
+    gated = Gated(timeout=0.01 if how == "late" else 1000, check=check)
+    await gated.says("text")
+    await gated.ends()
+    if how == "cancelled":
+        gated.scene.generation.cancel()
+    await until(lambda: gated.scene.stream.end is not None)
+    await until(lambda: cancelled > 0)
+    gated.scene.ends("refused" if how == "late" else "cancelled", "gate_failed" if how == "late" else None)
+    released.set()
+    await turns()
+
+
+# -- how much is held back -------------------------------------------------------------------------------------------------
+
+
+async def test_what_is_held_back_is_bounded() -> None:
+    gated = Gated()
+    piece = "x" * 1_000_000
+    for _ in range(80):
+        gated.scene.attempt.feed(encode_event(Token(piece)))
+    gated.scene.ends("limit_exceeded", "limit_exceeded")
+    assert gated.guard.seen == []
+    assert gated.text == ""
+
+
+@pytest.mark.parametrize("window", [3, 1_000_000])
+async def test_the_upstream_waits_for_a_slow_check(window: int) -> None:
+    gated = Gated(window=window)
+    await gated.says("x" * window)
+    assert (len(gated.guard.seen), gated.scene.heard) == (1, [])
+    much = "y" * (AHEAD_BYTES + 4 * window)
+    await gated.says("end ")
+    assert gated.scene.heard == []
+    await gated.says(much)
+    assert gated.scene.heard == ["pause"]
+    gated.scene.time.passes(100)
+    assert gated.scene.stream.end is None, "it waits for us: that is not its silence"
+    await gated.answers(None)
+    assert gated.scene.heard == ["pause", "resume"], "the rest is being checked, and there is room again"
+    await gated.answers(None)
+    assert gated.text == "x" * window + "end " + much
+
+
+async def test_a_window_that_is_not_full_never_stops_the_upstream() -> None:
+    """Nobody would let it go on: there is no check whose end could."""
+    gated = Gated(window=3)
+    for _ in range(40):
+        await gated.says(*[""] * 1000)
+    assert len(gated.guard.seen) == 0
+    assert gated.scene.heard == []
+
+
+async def test_readers_that_are_full_keep_the_upstream_waiting() -> None:
+    gated = Gated(window=3, bowl=Bowl(shut=True), retain=10_000)
+    await gated.says("x" * 20_000)
+    await gated.answers(None)
+    assert gated.scene.heard == ["pause"], "the log is full"
+    await gated.says("y" * (AHEAD_BYTES + 100))
+    await gated.says("z" * (AHEAD_BYTES + 100))
+    await gated.answers(None)
+    assert gated.scene.heard == ["pause"], "the check is over, but the log is as full as it was"
+    await gated.answers(None)
+    gated.bowl.drain()
+    await turns()
+    assert gated.scene.heard == ["pause", "resume"]
+
+
+async def test_readers_that_move_on_do_not_end_the_wait_for_a_check() -> None:
+    gated = Gated(window=3, bowl=Bowl(shut=True), retain=10_000)
+    await gated.says("x" * 20_000)
+    await gated.answers(None)
+    await gated.says("y" * (AHEAD_BYTES + 100))
+    gated.bowl.drain()
+    await turns()
+    await gated.says("z")
+    assert gated.scene.heard == ["pause", "resume", "pause"]
+    await gated.answers(None)
+    assert gated.scene.heard == ["pause", "resume", "pause", "resume"]
+
+
+async def test_a_long_answer_is_let_through_in_turns_and_its_reader_misses_nothing() -> None:
+    gated = Gated(retain=3 * TURN_BYTES)
+    gated.bowl.reader.detach() if gated.bowl.reader else None
+    late = Bowl()
+
+    async def attends() -> None:
+        await gated.scene.generation.ready
+        follow(gated.scene.stream, late, NATIVE)
+
+    attending = asyncio.create_task(attends())
+    texts = [f"{number:05} " * 100 for number in range(2000)]
+    await gated.says(*texts)
+    await gated.ends()
+    gated.guard.answers.put_nowait(None)
+    looks = 0
+    while not late.ended:
+        await asyncio.sleep(0)
+        looks += 1
+        assert looks < 100_000
+    await attending
+    assert late.text == "".join(texts)
+    assert looks > 10, "others had their turns"

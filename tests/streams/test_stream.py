@@ -226,7 +226,7 @@ async def test_a_producer_that_waited_goes_on_when_the_slowest_has_gone(time: Ti
 async def test_held_forgets_nothing(time: Time) -> None:
     stream, bowl = new_stream(time.wheel, retain=1000), Bowl(100)
     stream.producer = producer = Producer()
-    stream.hold = True
+    stream.holds += 1
     follow(stream, bowl)
     for _ in range(100):
         stream.append(token())

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from typing import NamedTuple
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from penstock.dialects import DIALECTS
 from penstock.streams.view import Format
-from penstock.wire.events import Done, Error, Event, Terminal, Token, ToolCall, Usage
+from penstock.wire import sse
+from penstock.wire.events import Done, Error, Event, Finish, Reasoning, Terminal, Token, ToolCall, Usage
 from tests.streams.river import (
+    ABOUT,
     CHAT,
     CHAT_PLAIN,
     EPOCH,
@@ -144,3 +151,133 @@ async def test_when_the_oldest_are_forgotten_a_translation_goes_on_as_before(
             rest = Bowl()
             follow(stream, rest, format, id)
             assert rest.messages == level.messages[number + 1 :]
+
+
+# -- from one rendering into another ---------------------------------------------------------------------------------------
+
+CALLS: dict[str, list[Event]] = {
+    "0": [ToolCall(0, "c0", "look"), ToolCall(0, arguments='{"x"'), ToolCall(0, arguments=":1}")],
+    "1": [ToolCall(1, "c1", "see"), ToolCall(1, arguments='{"y":2}')],
+}
+WORDS: dict[str, Event] = {"a": Token("a"), "b": Token("b"), "r": Reasoning("r")}
+
+
+@st.composite
+def answers(draw: st.DrawFn) -> list[Event]:
+    """Words, and two calls whose pieces come in turns or not, each to its end."""
+    turns = draw(st.lists(st.sampled_from([*WORDS, *CALLS]), max_size=12))
+    left = {name: list(pieces) for name, pieces in CALLS.items() if name in turns}
+    told = []
+    for turn in [*turns, *(name for name, pieces in left.items() for _ in pieces)]:
+        if turn in WORDS:
+            told.append(WORDS[turn])
+        elif left[turn]:
+            told.append(left[turn].pop(0))
+    return [*told, Finish("completed")]
+
+
+ANYHOW = [Format(dialect, True, delivery) for dialect in DIALECTS for delivery in ("stream", "tools", "buffer")]
+
+
+class Said(NamedTuple):
+    text: str
+    reasoning: str
+    calls: dict[int, tuple[str, str, str]]
+    """Number -> id, name, arguments."""
+
+
+def said(data: bytes, dialect: str) -> Said:
+    decoder = DIALECTS[dialect].decoder(ABOUT)
+    text, reasoning, calls = "", "", dict[int, tuple[str, str, str]]()
+    for message in sse.Decoder().feed(data):
+        if message.data == "[DONE]":
+            continue
+        for event in decoder.decode(sse.encode(message.data, message.event)):
+            match event:
+                case Token(more):
+                    text += more
+                case Reasoning(more):
+                    reasoning += more
+                case ToolCall(index, id, name, more):
+                    before = calls.get(index, ("", "", ""))
+                    calls[index] = (before[0] or id or "", before[1] or name or "", before[2] + more)
+                case _:
+                    pass
+    return Said(text, reasoning, calls)
+
+
+def covered(whole: str, before: str, after: str) -> bool:
+    """`before` and then `after` tell all of `whole`, perhaps some of it twice."""
+    if not whole.startswith(before) or not whole.endswith(after):
+        # A call that came whole after its beginning had come already.
+        return after == whole
+    return len(before) + len(after) >= len(whole)
+
+
+@settings(deadline=None, max_examples=400)
+@given(
+    log=answers(),
+    taken=st.sampled_from(ANYHOW),
+    resumed=st.sampled_from([format for format in ANYHOW if format.dialect in ("native", "openai-chat")]),
+    home=st.sampled_from(ANYHOW),
+    ended=st.booleans(),
+)
+async def test_a_position_of_any_rendering_loses_nothing_in_another(
+    log: list[Event], taken: Format, resumed: Format, home: Format, ended: bool
+) -> None:
+    stream, first = new_stream(Time().wheel), Bowl()
+    stream.home = home
+    for entry in entries_of("native", log):
+        stream.append(entry)
+    if ended:
+        stream.finish(1.0, USAGE, None, LASTS[0])
+    follow(stream, first, taken)
+    whole = Bowl()
+    follow(stream, whole, NATIVE)
+    all_of_it = said(bytes(whole.data), "native")
+    blocks = [block + b"\n\n" for block in bytes(first.data).split(b"\n\n")[:-1]]
+    for count, id in enumerate(first.ids, 1):
+        before = said(b"".join(blocks[:count]), taken.dialect)
+        bowl = Bowl()
+        if not stream.all_seen(stream.position(id), resumed):
+            follow(stream, bowl, resumed, id)
+        if not ended and (taken.delivery, resumed.delivery) != ("stream", "stream"):
+            continue  # what is held back has yet to come
+        after = said(bytes(bowl.data), resumed.dialect)
+        assert covered(all_of_it.text, before.text, after.text), id
+        assert covered(all_of_it.reasoning, before.reasoning, after.reasoning), id
+        for index, call in all_of_it.calls.items():
+            # Some dialects number calls in their own way.
+            known = next((other for other in before.calls.values() if other[1] == call[1]), ("", "", ""))
+            more = after.calls.get(index, ("", "", ""))
+            assert known[0] or more[0], id
+            assert call[1] in (known[1], more[1]), id
+            assert covered(call[2], known[2], more[2]), id
+
+
+@settings(deadline=None, max_examples=400)
+@given(
+    log=answers(),
+    format=st.sampled_from(ANYHOW),
+    home=st.sampled_from(ANYHOW),
+    ended=st.booleans(),
+)
+async def test_in_one_rendering_what_follows_a_position_is_exact(
+    log: list[Event], format: Format, home: Format, ended: bool
+) -> None:
+    stream, whole = new_stream(Time().wheel), Bowl()
+    stream.home = home
+    for entry in entries_of("native", log):
+        stream.append(entry)
+    if ended:
+        stream.finish(1.0, USAGE, None, LASTS[0])
+    follow(stream, whole, format)
+    assert all(a < b for a, b in itertools.pairwise(map(order, whole.ids)))
+    blocks = [block + b"\n\n" for block in bytes(whole.data).split(b"\n\n")[:-1]]
+    for count, id in enumerate(whole.ids, 1):
+        rest = Bowl()
+        seen = stream.all_seen(stream.position(id), format)
+        assert seen == (ended and count == len(blocks))
+        if not seen:
+            follow(stream, rest, format, id)
+            assert bytes(rest.data) == b"".join(blocks[count:])

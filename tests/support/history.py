@@ -14,6 +14,9 @@ from typing import NamedTuple
 from tests.support.client import Block
 from tests.support.dialects import READ
 
+RENDERING = 10**7
+"""The number of a part less this tells which block it is; what is above tells the rendering."""
+
 
 class Reading(NamedTuple):
     """What one reader got, all its connections together."""
@@ -60,7 +63,7 @@ def _positions(reading: Reading, source: str) -> Iterator[str]:
     for block in reading.blocks:
         head, _, place = block.id.partition(":")
         offset, _, part = place.partition(".")
-        at = (int(offset or 0), int(part or 0))
+        at = (int(offset or 0), int(part or 0) % RENDERING)
         if not place:
             yield f"a block without a position: {block}"
             continue

@@ -72,7 +72,7 @@ def test_read(text: str, position: Position) -> None:
         f"a:{10**15}",
         f"a:{'9' * 5000}",
         f"{'a' * 33}:1",
-        "a:1.1000000",
+        "a:1.10000000000",
     ],
 )
 def test_anything_else_is_refused(text: str) -> None:

@@ -185,6 +185,11 @@ class Decoder(Protocol):
 
 
 class Encoder(Protocol):
+    @property
+    def holds(self) -> bool:
+        """It was told something that it has not said yet, and will with a later entry or at the end."""
+        ...
+
     def encode(self, events: Iterable[Event]) -> list[bytes]:
         """The canonical blocks, without ids, that tell the events of one log entry."""
         ...

@@ -219,6 +219,10 @@ class NativeEncoder:
     def __init__(self, *, include_usage: bool) -> None:
         self._include_usage = include_usage
 
+    @property
+    def holds(self) -> bool:
+        return False
+
     def encode(self, events: Iterable[Event]) -> list[bytes]:
         return [encode_event(event) for event in events if not isinstance(event, Usage | Error | Done)]
 

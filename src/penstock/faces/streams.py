@@ -64,7 +64,9 @@ class StreamFaces:
         stream, streamed, include_usage = await self._open(dialect, scope, receive)
         if streamed:
             format = Format(dialect.name, include_usage, stream.delivery)
-            await self._follow(stream, format, Position(stream.epoch, 0), scope, receive, send, headers, wait=True)
+            # With an Idempotency-Key it may be a stream that began long ago.
+            after = self._gateway.position(stream, None)
+            await self._follow(stream, format, after, scope, receive, send, headers, wait=True)
         else:
             await self._collect(stream, dialect, scope, receive, send, headers)
 
@@ -78,7 +80,8 @@ class StreamFaces:
         after = self._gateway.position(stream, header(scope, b"last-event-id") or asked.get("after"))
         # OpenAI's chat shows the usage only to those who ask; every other dialect to everybody.
         usage = dialect.name != "openai-chat" or asked.get("include_usage", "") in ("1", "true")
-        format = Format(dialect.name, usage, _delivery(asked.get("delivery", "stream")))
+        # Without another word it goes on as it began: only so do its positions mean what they did.
+        format = Format(dialect.name, usage, _delivery(asked.get("delivery", stream.delivery)))
         if stream.all_seen(after, format):
             await respond(send, 204, b"", [*headers, *about(stream)])
             return
@@ -154,17 +157,23 @@ class StreamFaces:
     async def _collect(
         self, stream: Stream, dialect: Dialect, scope: Scope, receive: Receive, send: Send, headers: Headers
     ) -> None:
-        stream.hold = True
+        stream.holds += 1
         sink = WholeSink(scope.get("extensions", {}).get("penstock.direct"), receive)
         sink.bind(self._gateway.attach(stream, sink, Format(stream.dialect), Position(stream.epoch, 0)))
         try:
             await self._gateway.ready(stream)
             if not sink.is_gone:
                 await sink.run()
+            if sink.is_gone:
+                raise ClientGone
+            body = self._body(stream, dialect)
         finally:
             sink.stop()
-        if sink.is_gone:
-            raise ClientGone
+            stream.release()
+        await respond(send, 200, body, [*headers, *about(stream)])
+
+    def _body(self, stream: Stream, dialect: Dialect) -> bytes:
+        """The whole answer. Raises Refused."""
         if stream.end is None or stream.log.first > 0:
             # Somebody else began it, and streamed: what came first is forgotten.
             raise Refused(410, "resume_expired", "the beginning of this answer is no longer kept", retryable=False)
@@ -172,12 +181,11 @@ class StreamFaces:
             status = STATUS.get(last.code, (502, ""))[0]
             raise UpstreamFailed(status, last.code, last.message, retryable=last.retryable)
         try:
-            body = _whole(dialect, stream, stream.end)
+            return _whole(dialect, stream, stream.end)
         except Refused:
             raise
         except PenstockError as error:
             raise Refused(502, "upstream_protocol_error", str(error)) from None
-        await respond(send, 200, body, [*headers, *about(stream)])
 
 
 def _whole(dialect: Dialect, stream: Stream, end: End) -> bytes:

@@ -27,12 +27,78 @@ SCHEMA_SECONDS = 1.0
 """How long an answer is held against its schema: schemas come from strangers."""
 
 
+class _Part:
+    """One part of an answer that is being gathered: its words in a list, for an answer may come in a million of them."""
+
+    __slots__ = ("_first", "pieces")
+
+    def __init__(self, first: Event) -> None:
+        self._first = first
+        self.pieces = [_words(first)]
+
+    def __deepcopy__(self, _memo: object) -> _Part:
+        copied = _Part(self._first)
+        copied.pieces = self.pieces.copy()
+        return copied
+
+    def takes(self, event: Event) -> bool:
+        """`event` is a piece of this part."""
+        first = self._first
+        if isinstance(first, ToolCall):
+            return isinstance(event, ToolCall) and (first.choice, first.index) == (event.choice, event.index)
+        return (
+            isinstance(event, Token | Reasoning | Refusal)
+            and type(event) is type(first)
+            and isinstance(first, Token | Reasoning | Refusal)
+            and event.index == first.index
+        )
+
+    def add(self, event: Event) -> None:
+        self.pieces.append(_words(event))
+        if isinstance(first := self._first, ToolCall) and isinstance(event, ToolCall):
+            id, name = first.id, first.name
+            if (id is None and event.id is not None) or (name is None and event.name is not None):
+                self._first = ToolCall(
+                    first.index, event.id if id is None else id, event.name if name is None else name, "", first.choice
+                )
+
+    def call_of(self, choice: int, before: int | None) -> bool:
+        """It is a call of `choice`, with a number less than `before` if that is given."""
+        first = self._first
+        return isinstance(first, ToolCall) and first.choice == choice and (before is None or first.index < before)
+
+    @property
+    def whole(self) -> Event:
+        match self._first:
+            case ToolCall(index, id, name, _, choice):
+                return ToolCall(index, id, name, "".join(self.pieces), choice)
+            case Token(_, index) | Reasoning(_, index) | Refusal(_, index) as first:
+                return type(first)("".join(self.pieces), index)
+            case other:
+                return other
+
+
+def _words(event: Event) -> str:
+    match event:
+        case ToolCall():
+            return event.arguments
+        case Token(text) | Reasoning(text) | Refusal(text):
+            return text
+        case _:
+            return ""
+
+
 class Packer:
     """See the module. One for each cursor; copied with it."""
 
     def __init__(self, delivery: Delivery) -> None:
         self._all = delivery == "buffer"
-        self._held: list[Event] = []
+        self._held: list[_Part] = []
+
+    @property
+    def holds(self) -> bool:
+        """It was told something that it has not given yet."""
+        return bool(self._held)
 
     def feed(self, events: Iterable[Event]) -> list[Event]:
         """What is to be told now."""
@@ -54,41 +120,23 @@ class Packer:
     def end(self, *, good: bool) -> list[Event]:
         """The rest. Of an answer that did not end well, nothing: a part that is not whole is none."""
         held, self._held = self._held, []
-        return held if good else []
+        return [part.whole for part in held] if good else []
 
     def _take(self, choice: int, before: int | None) -> list[Event]:
         """The held calls of a choice, only those before number `before` if it is given."""
-        taken: list[Event] = [
-            event
-            for event in self._held
-            if isinstance(event, ToolCall) and event.choice == choice and (before is None or event.index < before)
-        ]
-        self._held = [event for event in self._held if event not in taken]
-        return taken
+        taken = [part for part in self._held if part.call_of(choice, before)]
+        if taken:
+            self._held = [part for part in self._held if not part.call_of(choice, before)]
+        return [part.whole for part in taken]
 
 
-def _merge(held: list[Event], event: Event) -> None:
+def _merge(held: list[_Part], event: Event) -> None:
     """Add `event` to what is held: text to text of the same kind that stands last, a call's pieces to their call."""
-    match event:
-        case ToolCall():
-            for number, other in enumerate(held):
-                if isinstance(other, ToolCall) and (other.choice, other.index) == (event.choice, event.index):
-                    held[number] = ToolCall(
-                        other.index,
-                        other.id if other.id is not None else event.id,
-                        other.name if other.name is not None else event.name,
-                        other.arguments + event.arguments,
-                        other.choice,
-                    )
-                    return
-        case Token(text, index) | Reasoning(text, index) | Refusal(text, index):
-            last = held[-1] if held else None
-            if isinstance(last, Token | Reasoning | Refusal) and type(last) is type(event) and last.index == index:
-                held[-1] = type(last)(last.text + text, index)
-                return
-        case _:
-            pass
-    held.append(event)
+    for part in reversed(held) if isinstance(event, ToolCall) else held[-1:]:
+        if part.takes(event):
+            part.add(event)
+            return
+    held.append(_Part(event))
 
 
 def problem(events: Iterable[Event], response_format: Mapping[str, Any] | None) -> str | None:
@@ -96,12 +144,12 @@ def problem(events: Iterable[Event], response_format: Mapping[str, Any] | None) 
 
     Tool arguments must be JSON objects; an answer with a `response_format` must be JSON, and fit its schema if it has one.
     """
-    held: list[Event] = []
+    held: list[_Part] = []
     for event in events:
         if not isinstance(event, Reasoning | Start):
             _merge(held, event)
     texts: dict[int, str] = {}
-    for event in held:
+    for event in (part.whole for part in held):
         if isinstance(event, ToolCall):
             if not isinstance(_json(event.arguments or "{}"), dict):
                 return f"the arguments of tool call {event.index} ({event.name}) are not a JSON object"

@@ -6,6 +6,7 @@ then on reads the log at the sink's own pace: the log is the only queue.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 from penstock.dialects import DIALECTS
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 BATCH_BYTES = 64 * 1024
 """How much of the log a reader that is behind takes at a time."""
+
+SILENT_READS = 4
+"""Reads without a word after which a reader lets others have their turn."""
 
 STUCK_AFTER = 30.0
 """Seconds after which a reader whose sink takes nothing at all is let go: it can resume."""
@@ -36,6 +40,19 @@ class Sink(Protocol):
 
     def abort(self) -> None:
         """Close at once: what was written may be lost."""
+
+
+class Nowhere:
+    """A sink for readers that never write."""
+
+    full = True
+
+    def write(self, data: bytes) -> None: ...
+    def end(self) -> None: ...
+    def abort(self) -> None: ...
+
+
+NOWHERE = Nowhere()
 
 
 class Reader:
@@ -69,12 +86,19 @@ class Reader:
         self.watched = False
 
     def pump(self) -> None:
-        """Write from the log until the sink is full, or the reader is level, or all is said."""
+        """Write from the log until the sink is full, or the reader is level, or all is said.
+
+        A long stretch that says nothing (an encoder holds it back) is gone through in several turns of the event loop.
+        """
         stream, log = self.stream, self.stream.log
+        silent = 0
         while not self.ended and not self.is_level and not self.sink.full:
             if self.offset - (self.part > 0) < log.first and log.first > 0:
                 self._too_slow()
-            elif self.offset - (self.part > 0) < log.last:
+            elif not self.view.ready(self):
+                if silent >= SILENT_READS:
+                    asyncio.get_running_loop().call_soon(self.pump)
+                    return
                 try:
                     data = self.view.read(self, BATCH_BYTES)
                 except ProtocolError as error:
@@ -83,6 +107,8 @@ class Reader:
                 self.progress += 1
                 if data:
                     self.write(data)
+                else:
+                    silent += 1
             elif stream.end is not None:
                 self.finish()
             else:
@@ -94,8 +120,7 @@ class Reader:
         """Everything before the terminal entry was written: write that, and end."""
         if self.ended:
             return
-        seen = self.part if self.offset >= self.stream.end_offset else 0
-        last = self.view.last(seen)
+        last = self.view.last(self)
         self.offset, self.part = self.stream.end_offset, 0
         self.ended = True
         if last:
@@ -136,7 +161,7 @@ class Reader:
         """End this reader alone, with an error of its own."""
         error = Error(code, message, retryable, outcome="interrupted")
         encoder = DIALECTS[self.view.format.dialect].encoder(self.stream.about, include_usage=False)
-        position = f"{self.stream.epoch}:{self.offset}" + (f".{self.part}" if self.part else "")
+        position = self.view.position(self)
         self.write(b"".join(b"id: %b\n%b" % (position.encode(), block) for block in encoder.end(None, error)))
         self.ended = True
         self.stream.leave(self)

@@ -14,10 +14,10 @@ from penstock.dialects.base import Description
 from penstock.exceptions import InvalidPosition, Refused
 from penstock.streams.delivery import Delivery
 from penstock.streams.log import Log
-from penstock.streams.reader import STUCK_AFTER, Reader, Sink
+from penstock.streams.reader import NOWHERE, STUCK_AFTER, Reader, Sink
 from penstock.streams.timing import Timing
 from penstock.streams.trace import Trace
-from penstock.streams.view import Format, SourceView, TranslatedView, View
+from penstock.streams.view import Format, SourceView, TranslatedView, View, part_mark
 from penstock.streams.wheel import Wheel
 from penstock.wire.events import Done, Event, Start, Terminal, Usage
 from penstock.wire.position import Position, parse_position
@@ -82,7 +82,8 @@ class Stream:
         "end_offset",
         "ended_at",
         "epoch",
-        "hold",
+        "holds",
+        "home",
         "log",
         "on_end",
         "produced",
@@ -121,8 +122,10 @@ class Stream:
         """How the client that began it wants it. Other readers may see it in other ways."""
         self.response_format: dict[str, Any] | None = None
         """What a whole answer must be, if it is delivered as one."""
-        self.hold = False
-        """Forget nothing while live: somebody waits for the whole answer."""
+        self.holds = 0
+        """How many want the whole answer: as long as there is one, nothing is forgotten."""
+        self.home: Format | None = None
+        """The rendering that it was asked for: the parts of its positions have small numbers."""
         self._head = f"id: {epoch}:".encode()
         self._tail = self.log.tail
         self._seal_after = SEGMENT_ENTRIES if retain > SMALL_LOG_BYTES else 1
@@ -208,11 +211,20 @@ class Stream:
 
     def all_seen(self, after: Position, format: Format) -> bool:
         """The stream has ended, and nothing at all follows `after`."""
-        return (
-            self.end is not None
-            and after.offset >= self.end_offset
-            and (not after.part or not self._view(format).last(after.part))
-        )
+        if self.end is None:
+            return False
+        if after.offset >= self.end_offset and not after.part:
+            return True
+        view = self._view(format)
+        reader = Reader(self, view, NOWHERE, after.offset, after.part)
+        # The log's own last block may be the end: then nothing follows it.
+        return (after.offset >= self.end_offset or view.ready(reader)) and not view.last(reader)
+
+    def mark(self, format: Format) -> int:
+        """What the parts of positions begin with in `format`."""
+        if self.home is None:
+            self.home = format
+        return part_mark(format, self.home)
 
     def attach(self, sink: Sink, format: Format, after: Position) -> Reader:
         """Follow the stream from `after` into `sink`. Whatever is there is written before this returns."""
@@ -276,6 +288,12 @@ class Stream:
                 self._paused = False
                 self.producer.resume()
 
+    def release(self) -> None:
+        """Somebody who wanted the whole answer has it, or wants it no more."""
+        self.holds -= 1
+        if not self.holds and self.log.size > self._roof:
+            self._make_room()
+
     def watch_stuck(self, reader: Reader) -> None:
         """Let go of `reader` if its sink takes nothing for a long time."""
         if reader.watched:
@@ -301,7 +319,7 @@ class Stream:
         """Forget the oldest, but nothing that the foremost reader has yet to see: rather produce no more for a while."""
         if self.log.total > MAX_ANSWER_BYTES and self.producer is not None:
             self.producer.overflow()
-        if self.hold:
+        if self.holds:
             return
         foremost = self.log.last
         if self.readers and not any(reader.is_level for reader in self.readers):

@@ -9,7 +9,7 @@ blocks with the same ids.
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, get_args
 
 from penstock.dialects import DIALECTS
 from penstock.dialects.base import Decoder, Encoder, Ending
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from penstock.streams.stream import Stream
 
 
+_DELIVERIES: tuple[Delivery, ...] = get_args(Delivery)
+
+
+_ALIKE = (("native", "stream"), ("openai-chat", "stream"))
+
+
 class Format(NamedTuple):
     """What a client sees: a dialect, with or without the usage, in pieces or in whole parts."""
 
@@ -29,24 +35,58 @@ class Format(NamedTuple):
     delivery: Delivery = "stream"
 
 
-def frame(epoch: str, offset: int, blocks: list[bytes], seen: int = 0) -> bytes:
-    """Blocks of one entry with their ids, less the first `seen` of them. Several blocks are its parts, from 1.
+MARK = 10**7
+"""What the parts of a rendering that is not the stream's own begin with is a multiple of this."""
 
-    An only block has no part. Whoever has seen a part of such an entry saw it in another dialect, where it was several:
+
+def part_mark(format: Format, home: Format) -> int:
+    """What a part's number begins with in `format`: nothing in the rendering that the stream was asked for in.
+
+    Nor in native and OpenAI's chat for one another: they tell the same facts in blocks of the same number.
+    """
+    asked, wanted = (home.dialect, home.delivery), (format.dialect, format.delivery)
+    if asked == wanted or (asked in _ALIKE and wanted in _ALIKE):
+        return 0
+    return (1 + list(DIALECTS).index(format.dialect) * len(_DELIVERIES) + _DELIVERIES.index(format.delivery)) * MARK
+
+
+def blocks_seen(part: int, mark: int) -> int:
+    """How many blocks a position's `part` says were seen, if it was taken in the rendering of `mark`; else 0."""
+    return part % MARK if part - part % MARK == mark else 0
+
+
+class Group(NamedTuple):
+    """Where a rendering stands: all is told up to entry `whole`, and `told` blocks of those that follow.
+
+    What an encoder holds back is told with a later entry. Entries from the one that was held back to the one with which
+    nothing is any more are one group: its blocks are the parts of its first entry, and the last one tells its last entry
+    whole. So whoever resumes in another rendering, after a part or after an entry, misses nothing that was held back here.
+    """
+
+    whole: int
+    told: int
+
+
+def frame(head: bytes, group: Group, offset: int, blocks: list[bytes], mark: int, seen: int, *, held: bool) -> bytes:
+    """The blocks of entry `offset` with their ids, less those of the group's first `seen`. Several are parts, from 1.
+
+    An only block has no part. Whoever has seen a part of such an entry saw it in another rendering, where it was several:
     the block is sent whole, for a word twice is better than a word lost.
     """
-    head = f"id: {epoch}:{offset}".encode()
-    if len(blocks) == 1:
-        return b"%b\n%b" % (head, blocks[0])
-    return b"".join(b"%b.%d\n%b" % (head, part, block) for part, block in enumerate(blocks, 1) if part > seen)
+    number, final = group.told, len(blocks) - (not held)
+    first = group.whole + 1
+    framed: list[bytes] = []
+    for place, block in enumerate(blocks):
+        number += 1
+        if place == final and (number == 1 or offset > first):
+            framed.append(b"%b%d\n%b" % (head, offset, block))
+        elif number > seen:
+            framed.append(b"%b%d.%d\n%b" % (head, first, mark + number, block))
+    return b"".join(framed)
 
 
-def frame_last(epoch: str, offset: int, blocks: list[bytes], seen: int) -> bytes:
-    """The same for the terminal entry: the usage, where it is shown, and then the end.
-
-    A second part was the end in any dialect. So who has seen it has seen all, also where the end is the only block.
-    """
-    return b"" if len(blocks) == 1 and seen > 1 else frame(epoch, offset, blocks, seen)
+STEPS = 512
+"""Entries that are rendered at a time, at most."""
 
 
 class View(Protocol):
@@ -59,8 +99,16 @@ class View(Protocol):
         """About `most` bytes from where `reader` stands, moving it. Empty = nothing to say, though it may have moved."""
         ...
 
-    def last(self, seen: int) -> bytes:
-        """The rendering of the terminal entry, less the first `seen` blocks."""
+    def ready(self, reader: Reader) -> bool:
+        """`reader` has nothing to read; False = it has, if only to find its place."""
+        ...
+
+    def last(self, reader: Reader) -> bytes:
+        """The rendering of the terminal entry, less what `reader` has seen of it."""
+        ...
+
+    def position(self, reader: Reader) -> str:
+        """Where `reader`, which is not level, would resume."""
         ...
 
     def forget(self, first: int) -> None:
@@ -93,10 +141,16 @@ class SourceView:
         reader.part = 0
         return data
 
-    def last(self, seen: int) -> bytes:
+    def ready(self, reader: Reader) -> bool:
+        return reader.offset - (reader.part > 0) >= self._stream.log.last
+
+    def last(self, reader: Reader) -> bytes:
         if self._last is None:
             self._last = self._render_last()
-        return frame_last(self._stream.epoch, self._stream.end_offset, self._last, seen)
+        return _frame_last(self._stream, self.format, self._last, Group(self._stream.end_offset - 1, 0), reader, 0)
+
+    def position(self, reader: Reader) -> str:
+        return f"{self._stream.epoch}:{reader.offset}"
 
     def _render_last(self) -> list[bytes]:
         stream = self._stream
@@ -124,22 +178,41 @@ class SourceView:
 class Cursor:
     """A decoder and an encoder, at one offset of a log."""
 
-    __slots__ = ("_opened", "_packer", "decoder", "encoder", "offset")
+    __slots__ = ("_head", "_mark", "_opened", "_packer", "decoder", "encoder", "group", "offset", "seen")
 
     def __init__(self, stream: Stream, format: Format) -> None:
         self.offset = 0
+        self.group = Group(0, 0)
+        self.seen = 0
+        """Blocks of the group that need not be sent."""
+        self._head = b"id: %b:" % stream.epoch.encode()
+        self._mark = stream.mark(format)
         self._opened = False
         self._packer = None if format.delivery == "stream" else Packer(format.delivery)
         self.decoder: Decoder = DIALECTS[stream.dialect].decoder(stream.about)
         self.encoder: Encoder = DIALECTS[format.dialect].encoder(stream.about, include_usage=format.include_usage)
 
-    def render(self, block: bytes) -> list[bytes]:
-        """The next entry's block, in the target dialect."""
-        self.offset += 1
+    def render(self, block: bytes) -> bytes:
+        """The next entry, in the target dialect and with its ids."""
+        self.offset = offset = self.offset + 1
         events = self.decoder.decode(block)
         if self._opened:
             events = [event for event in events if not isinstance(event, Start)]
-        return self.encoder.encode(events if self._packer is None else self._packer.feed(events))
+        packer = self._packer
+        blocks = self.encoder.encode(events if packer is None else packer.feed(events))
+        held = self.encoder.holds or (packer is not None and packer.holds)
+        group = self.group
+        if held:
+            framed = frame(self._head, group, offset, blocks, self._mark, self.seen, held=True)
+            self.group = Group(group.whole, group.told + len(blocks))
+            return framed
+        if len(blocks) == 1 and not group.told:
+            framed = b"%b%d\n%b" % (self._head, offset, blocks[0])
+        else:
+            framed = frame(self._head, group, offset, blocks, self._mark, self.seen, held=False)
+        self.group = Group(offset, 0)
+        self.seen = 0
+        return framed
 
     def end(self, usage: Usage | None, last: Terminal) -> list[bytes]:
         """The terminal entry, in the target dialect."""
@@ -153,7 +226,13 @@ class Cursor:
         """Go on after `offset`, as if the answer's beginning had been rendered."""
         self.encoder.encode([start])
         self.offset = offset
+        self.group = Group(offset, 0)
         self._opened = True
+
+    def __str__(self) -> str:
+        """The position after what was rendered, without its epoch."""
+        whole, told = self.group
+        return f"{whole + 1}.{self._mark + told}" if told else str(whole)
 
 
 class TranslatedView:
@@ -163,7 +242,7 @@ class TranslatedView:
 
     def __init__(self, stream: Stream, format: Format) -> None:
         self._stream = stream
-        self._last: list[bytes] | None = None
+        self._last: tuple[list[bytes], Group] | None = None
         self._base: Cursor | None = None  # where the log begins, once it has forgotten its beginning
         self._cursor: Cursor | None = None  # at the log's end, while there are level readers
         self.format = format
@@ -174,7 +253,7 @@ class TranslatedView:
         cursor = self._cursor
         if cursor is None:
             return
-        data = frame(self._stream.epoch, offset, cursor.render(block))
+        data = cursor.render(block)
         if data:
             for reader in self.level:
                 reader.write(data)
@@ -183,32 +262,51 @@ class TranslatedView:
         stream, log = self._stream, self._stream.log
         cursor = reader.cursor
         if cursor is None:
-            cursor = reader.cursor = self._cursor_before(reader)
+            cursor = reader.cursor = self._beginning()
         parts: list[bytes] = []
         size = steps = 0
         # Bounded in steps too: entries that say nothing in this dialect must not hold the event loop.
-        while size < most and steps < 512 and cursor.offset < log.last:
-            data = frame(
-                stream.epoch, cursor.offset + 1, cursor.render(_without_id(log.entry(cursor.offset + 1))), reader.part
-            )
+        while size < most and steps < STEPS and cursor.offset < log.last:
+            steps += 1
+            if cursor.offset < reader.offset - (reader.part > 0):
+                cursor.render(_without_id(log.entry(cursor.offset + 1)))  # on the way to where the reader stands
+                continue
+            if reader.part:
+                cursor.seen = blocks_seen(reader.part, stream.mark(self.format))
+            data = cursor.render(_without_id(log.entry(cursor.offset + 1)))
             reader.offset, reader.part = cursor.offset, 0
             parts.append(data)
             size += len(data)
-            steps += 1
         return b"".join(parts)
 
-    def last(self, seen: int) -> bytes:
-        if self._last is None:
-            self._last = self._render_last()
-        return frame_last(self._stream.epoch, self._stream.end_offset, self._last, seen)
+    def ready(self, reader: Reader) -> bool:
+        last = self._stream.log.last
+        if reader.offset - (reader.part > 0) < last:
+            return False
+        if reader.cursor is not None:
+            return reader.cursor.offset >= last
+        # Nobody has rendered so far: the reader does, a stretch at a time.
+        return self._cursor is not None or self._last is not None or not last
 
-    def _render_last(self) -> list[bytes]:
+    def last(self, reader: Reader) -> bytes:
+        stream = self._stream
+        if self._last is None:
+            self._last = self._render_last(reader)
+        blocks, group = self._last
+        return _frame_last(stream, self.format, blocks, group, reader, reader.cursor.seen if reader.cursor else 0)
+
+    def position(self, reader: Reader) -> str:
+        return f"{self._stream.epoch}:{reader.cursor or reader.offset}"
+
+    def _render_last(self, reader: Reader) -> tuple[list[bytes], Group]:
         stream = self._stream
         assert stream.end is not None
         usage, _, last = stream.end
-        cursor = self._cursor or self._replayed(stream.log.last)
+        cursor = self._cursor or copy.deepcopy(reader.cursor)
+        if cursor is None or cursor.offset != stream.log.last:
+            cursor = self._replayed(stream.log.last)
         blocks = cursor.encoder.encode([Start(stream.id, stream.about.model)]) if stream.end_offset == 1 else []
-        return [*blocks, *cursor.end(usage, last)]
+        return [*blocks, *cursor.end(usage, last)], cursor.group
 
     def forget(self, first: int) -> None:
         self._base = self._replayed(first)
@@ -227,23 +325,36 @@ class TranslatedView:
             if not self.level:
                 self._cursor = None
 
-    def _cursor_before(self, reader: Reader) -> Cursor:
-        """A cursor that renders next what `reader` has not seen whole."""
-        return self._replayed(reader.offset - 1 if reader.part else reader.offset)
-
-    def _replayed(self, offset: int) -> Cursor:
-        """A cursor that has rendered everything up to `offset`, as every other cursor has."""
+    def _beginning(self) -> Cursor:
+        """A cursor that has rendered what is forgotten, as every other cursor has."""
         stream, log = self._stream, self._stream.log
         if self._base is not None:
-            cursor = copy.deepcopy(self._base)
-        else:
-            cursor = Cursor(stream, self.format)
-            if log.first:
-                # The first reader of this dialect comes when the beginning is forgotten: the answer was opened long ago.
-                cursor.open_at(log.first, Start(stream.id, stream.about.model))
+            return copy.deepcopy(self._base)
+        cursor = Cursor(stream, self.format)
+        if log.first:
+            # The first reader of this dialect comes when the beginning is forgotten: the answer was opened long ago.
+            cursor.open_at(log.first, Start(stream.id, stream.about.model))
+        return cursor
+
+    def _replayed(self, offset: int) -> Cursor:
+        """A cursor that has rendered everything up to `offset`."""
+        log, cursor = self._stream.log, self._beginning()
         while cursor.offset < offset:
             cursor.render(_without_id(log.entry(cursor.offset + 1)))
         return cursor
+
+
+def _frame_last(stream: Stream, format: Format, blocks: list[bytes], group: Group, reader: Reader, seen: int) -> bytes:
+    """The terminal entry for `reader`, which has `seen` so many of its group's blocks.
+
+    A second part of it was the end in any rendering: who has seen that has seen all.
+    """
+    mark = stream.mark(format)
+    if reader.offset >= stream.end_offset:
+        seen = blocks_seen(reader.part, mark)
+        if not reader.part or (reader.part % MARK > 1 and (not seen or len(blocks) == 1)):
+            return b""
+    return frame(b"id: %b:" % stream.epoch.encode(), group, stream.end_offset, blocks, mark, seen, held=False)
 
 
 def _without_id(framed: bytes) -> bytes:

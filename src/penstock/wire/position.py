@@ -5,7 +5,7 @@
 
 Offsets are contiguous from 1 within an epoch; 0 is before the first. One log entry may become several SSE blocks in
 some dialect: then each carries its part, the last one too. An entry that is one block carries none. So a position with a
-part belongs to its dialect; one without is understood by all.
+part belongs to its rendering, which the part's number tells too; one without is understood by all.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from penstock.exceptions import InvalidPosition
 
-_POSITION = re.compile(r"([a-z0-9]{1,32}):(?:0|([1-9][0-9]{0,14})(?:\.([1-9][0-9]{0,5}))?)")
+_POSITION = re.compile(r"([a-z0-9]{1,32}):(?:0|([1-9][0-9]{0,14})(?:\.([1-9][0-9]{0,9}))?)")
 
 
 class Position(NamedTuple):

@@ -123,6 +123,11 @@ class MessagesEncoder:
         self._reason: str | None = None
         self._refused = False
 
+    @property
+    def holds(self) -> bool:
+        parts = self._parts
+        return self._reason is not None or len(parts) > 1 or bool(parts and not parts[0].opened)
+
     def encode(self, events: Iterable[Event]) -> list[bytes]:
         blocks: list[bytes] = []
         for event in events:

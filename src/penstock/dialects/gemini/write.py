@@ -71,15 +71,21 @@ class _Choice:
         call.pieces.append(piece.arguments)
         return told
 
+    def let_go_complete(self) -> list[Part]:
+        """The calls whose arguments have come to their end: something else has come. The others wait on."""
+        whole = [index for index, call in sorted(self.calls.items()) if arguments_object(call.arguments) is not None]
+        return [self.calls.pop(index).part() for index in whole]
+
     def let_go(self) -> list[Part]:
-        """The calls that were held back: something else has come, so they are complete."""
+        """All calls that were held back: no more will come."""
         calls, self.calls = self.calls, {}
         return [call.part() for _, call in sorted(calls.items())]
 
     def let_go_whole(self) -> list[Part]:
         """Of an answer that was cut, only those whose arguments have come to their end: half a call is none."""
-        calls, self.calls = self.calls, {}
-        return [call.part() for _, call in sorted(calls.items()) if arguments_object(call.arguments) is not None]
+        whole = self.let_go_complete()
+        self.calls.clear()
+        return whole
 
 
 class _Parts:
@@ -94,9 +100,9 @@ class _Parts:
         """The parts that are complete with this event, each with its choice's index."""
         match event:
             case Token(text, index) | Refusal(text, index):  # there is no word for a refusal here: it is what was said
-                parts = [*self.choice(index).let_go(), {"text": text}]
+                parts = [*self.choice(index).let_go_complete(), {"text": text}]
             case Reasoning(text, index):
-                parts = [*self.choice(index).let_go(), {"text": text, "thought": True}]
+                parts = [*self.choice(index).let_go_complete(), {"text": text, "thought": True}]
             case ToolCall():
                 index = event.choice
                 parts = self.choice(index).take(event)
@@ -107,6 +113,11 @@ class _Parts:
             case _:
                 return []  # Usage, Error and Done come through end()
         return [(index, part) for part in parts]
+
+    @property
+    def holds(self) -> bool:
+        """Something of a choice waits: calls, or how it ended."""
+        return any(choice.calls or choice.reason for choice in self.choices.values())
 
     def choice(self, index: int) -> _Choice:
         return self.choices.setdefault(index, _Choice())
@@ -126,6 +137,10 @@ class GeminiEncoder:
         self._about = about
         self._include_usage = include_usage
         self._parts = _Parts()
+
+    @property
+    def holds(self) -> bool:
+        return self._parts.holds
 
     def encode(self, events: Iterable[Event]) -> list[bytes]:
         return [self._part(index, part) for event in events for index, part in self._parts.of(event)]

@@ -63,6 +63,10 @@ class ChatEncoder:
         self._include_usage = include_usage
         self._opened: set[int] = set()
 
+    @property
+    def holds(self) -> bool:
+        return False
+
     def encode(self, events: Iterable[Event]) -> list[bytes]:
         blocks: list[bytes] = []
         for event in events:

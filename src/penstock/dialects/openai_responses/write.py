@@ -55,6 +55,10 @@ class ResponsesEncoder:
         self._latest = 0  # the item that the last piece belongs to
         self._reason: str | None = None
 
+    @property
+    def holds(self) -> bool:
+        return self._reason is not None or bool(self._nameless)
+
     def encode(self, events: Iterable[Event]) -> list[bytes]:
         blocks: list[bytes] = []
         for event in events:

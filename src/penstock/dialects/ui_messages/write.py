@@ -57,6 +57,10 @@ class UIEncoder:
         self._reason: str | None = None
         self._refused = False
 
+    @property
+    def holds(self) -> bool:
+        return self._reason is not None or any(not call.opened for call in self._calls.values())
+
     def encode(self, events: Iterable[Event]) -> list[bytes]:
         blocks: list[bytes] = []
         for event in events:
