@@ -200,6 +200,8 @@ def test_nobody_there() -> None:
         (("http://me:secret@example.com",), "the key goes into --key"),
         (("127.0.0.1:1", "--events", "0"), "--events"),
         (("127.0.0.1:1", "--events", "1000", "--pace", "1"), "300 s"),
+        (("127.0.0.1:1", "--pace", "nan"), "numbers of seconds"),
+        (("127.0.0.1:1", "--idle", "nan"), "numbers of seconds"),
         (("127.0.0.1:1", "--key", "a\r\nb"), "a key has no spaces"),
         ((), "URL"),
     ],

@@ -73,6 +73,14 @@ def test_a_taken_port_and_a_wrong_script_are_told() -> None:
         pass
 
 
+@pytest.mark.parametrize("host", ["127.9.9.999", "é..", "[::1]"])
+def test_a_host_that_is_none_is_told(host: str) -> None:
+    found = CliRunner().invoke(command, ["--port", "0", "--host", host])
+    assert found.exit_code == 1
+    assert found.output.startswith(f"Error: cannot listen on {host}:0: ")
+    assert found.output.count("\n") == 1
+
+
 def test_the_process_ends_with_the_context() -> None:
     with running() as sim:
         os.kill(sim.pid, 0)

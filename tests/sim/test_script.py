@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from penstock.sim.cue import Cue, CueError
+from penstock.sim.http import Request
 from penstock.sim.script import Script, load
 
 
@@ -42,6 +43,13 @@ def test_the_first_matching_cue_answers(tmp_path: Path) -> None:
     assert script.choose("hello", "claude", "") == Cue()
 
 
+@pytest.mark.parametrize("header", ["authorization: Bearer sk-1", "x-api-key: sk-1", "x-goog-api-key: sk-1"])
+def test_a_key_is_known_by_any_header(header: str) -> None:
+    name, _, value = header.partition(": ")
+    shown = Request("POST", "/", {name: value}, b"", keep_alive=True, http10=False).api_key
+    assert shown == "sk-1"
+
+
 def test_a_cue_is_used_so_often_and_then_falls_to_the_next() -> None:
     script = Script([Cue(status=500, times=2), Cue(text="at last")])
     assert [script.choose("x", "m", "").status for _ in range(4)] == [500, 500, None, None]
@@ -70,6 +78,7 @@ def test_inline_cues_choose_by_model_too() -> None:
         ("models = 3\n", 1, "models"),
         ('\n[[cues]]\ntext = "a"\n', 2, "cues"),
         ('[cue]\ntext = "a"\n', 1, "[[cue]]"),
+        ("models = " + "1" * 5000, 1, "digits"),
         ("[[cue]]\nsplit = 3\ndrip = 1.5\n", 1, "split"),
     ],
 )
@@ -79,6 +88,17 @@ def test_a_wrong_file_is_told_with_its_line_and_key(tmp_path: Path, text: str, l
         load(path)
     assert str(raised.value).startswith(f"{path}:{line}: ")
     assert said in str(raised.value)
+
+
+def test_a_file_that_is_too_deep_is_told(tmp_path: Path) -> None:
+    path = written(tmp_path, "models = " + "[" * 5000)
+    with pytest.raises(CueError, match="nested too deeply"):
+        load(path)
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
+    path = written(tmp_path, "\ufeffmodels = ['a']\n")
+    assert load(path).models == ["a"]
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:

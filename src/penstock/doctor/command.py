@@ -41,6 +41,8 @@ def command(url: str, key: str, events: int, pace: float, idle: float, pad: int,
         raise click.UsageError(f"{url}: {error}") from None
     if not key.isascii() or not key.isprintable() or " " in key:
         raise click.UsageError("--key: a key has no spaces and no characters beyond ASCII")
+    if pace != pace or idle != idle:  # not a number, which no range keeps out
+        raise click.UsageError("--pace and --idle are numbers of seconds")
     if events * pace > 300:
         raise click.UsageError("--events times --pace must not be more than 300 s")
     tell, finish = progress()

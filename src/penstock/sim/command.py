@@ -35,7 +35,15 @@ def _show_cues(context: click.Context, _: click.Parameter, wanted: bool) -> None
 @click.option("--seed", default=0, show_default=True, help="Seed of random tokens.")
 @click.option("--tls-cert", type=_file, help="Certificate chain (PEM): serve HTTPS.")
 @click.option("--tls-key", type=_file, help="Its key (PEM).")
-@click.option("--cues", "show_cues", is_flag=True, is_eager=True, expose_value=False, callback=_show_cues)
+@click.option(
+    "--cues",
+    "show_cues",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_cues,
+    help="List every key of a cue, and exit.",
+)
 def command(
     port: int,
     host: str,
@@ -47,8 +55,9 @@ def command(
 ) -> None:
     """A model server that answers, and fails, on cue.
 
-    It speaks OpenAI chat completions over real sockets. A cue says how a request is answered: sim:{...} in the last
-    user message, or a [[cue]] table of the script; without one it echoes the prompt. --cues lists every key.
+    It speaks OpenAI's chat completions and responses, Anthropic's messages and Gemini's generateContent over real
+    sockets. A cue says how a request is answered: sim:{...} in the last user message, or a [[cue]] table of the script;
+    without one it echoes the prompt. --cues lists every key.
     """
     try:
         script = load(script_file) if script_file else Script()
@@ -74,15 +83,19 @@ def command(
 def serve(host: str, port: int, server: Server, context: ssl.SSLContext | None = None) -> None:
     """Serves until SIGTERM or SIGINT, printing one line with the address once it listens."""
     _allow_many_files()
-    loop = uvloop.new_event_loop()
-    asyncio.set_event_loop(loop)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, loop.stop)
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise click.ClickException(f"cannot listen on {host}:{port}: there can be no such name") from None
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        loop = uvloop.new_event_loop()
     except OSError as error:
         raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+    asyncio.set_event_loop(loop)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, loop.stop)
     loop.run_until_complete(loop.create_server(server.connection, sock=listener, ssl=context, backlog=_BACKLOG))
     taken = listener.getsockname()[1]
     shown = f"[{host}]" if ":" in host else host

@@ -8,7 +8,7 @@ Which requests (all given must match; none given: every request)
 |----------------------|---------|
 | `model`              | glob on the requested model |
 | `prompt`             | text contained in the last user message |
-| `api_key`            | glob on the bearer token or `x-api-key` |
+| `api_key`            | glob on the bearer token, `x-api-key` or `x-goog-api-key` |
 | `times`              | used at most so often, then the next matching cue; an inline cue is counted per prompt |
 
 What is said (a *token* below is one streamed piece of text, reasoning, refusal or tool arguments, in any choice)

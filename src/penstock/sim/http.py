@@ -27,7 +27,9 @@ class Request(msgspec.Struct):
     def api_key(self) -> str:
         """The key the client shows, by whichever header; empty when it shows none."""
         scheme, _, token = self.headers.get("authorization", "").partition(" ")
-        return token.strip() if scheme.lower() == "bearer" else self.headers.get("x-api-key", "")
+        if scheme.lower() == "bearer":
+            return token.strip()
+        return self.headers.get("x-api-key") or self.headers.get("x-goog-api-key", "")
 
 
 class Head:

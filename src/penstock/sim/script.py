@@ -53,7 +53,9 @@ def load(path: Path) -> Script:
         raise CueError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise CueError(f"{path}: not UTF-8: {error.reason} at byte {error.start}") from None
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise CueError(f"{path}: nested too deeply") from None
+    except ValueError as error:  # also what is no TOMLDecodeError: a number of more digits than Python reads
         found = re.search(r"line (\d+)", str(error))
         raise CueError(f"{path}:{found[1] if found else 1}: {error}") from None
     for key in tables.keys() - {"cue", "models"}:
