@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import http.server
 import json
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import pytest
 
 from penstock.streams.gate import Passage
-from penstock.upstreams.gate import function_gate, http_gate
+from penstock.upstreams.gate import Threads, function_gate, http_gate
 
 pytestmark = pytest.mark.anyio
 PASSAGE = Passage("s", "m", "t", "all of it", "it", False)
@@ -30,6 +33,109 @@ async def test_what_a_function_says(said: Any, reason: str | None) -> None:
 async def test_a_function_that_says_something_else() -> None:
     with pytest.raises(TypeError, match="not int"):
         await function_gate(lambda _: 7)(PASSAGE)
+
+
+class Object:
+    async def __call__(self, passage: Passage) -> str:
+        return passage.text
+
+    async def method(self, passage: Passage, more: str = "") -> str:
+        return passage.text + more
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (Object(), "all of it"),
+        (Object().method, "all of it"),
+        (functools.partial(Object().method, more="!"), "all of it!"),
+        (lambda passage: Object()(passage), "all of it"),
+    ],
+    ids=["object", "method", "partial", "returns an awaitable"],
+)
+async def test_what_may_be_a_function(function: Any, reason: str) -> None:
+    assert await function_gate(function)(PASSAGE) == reason
+
+
+def threads_of_gates() -> int:
+    return sum(thread.name == "penstock-gate" for thread in threading.enumerate())
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not true():
+            await asyncio.sleep(0.001)
+
+
+async def test_functions_have_threads_of_their_own() -> None:
+    """However many of them hang: the loop's executor has a thread for others."""
+    go_on = threading.Event()
+    check = function_gate(lambda _: go_on.wait(60) and None)
+    asking = [asyncio.create_task(check(PASSAGE)) for _ in range(40)]
+    await asyncio.sleep(0)
+    assert await asyncio.wait_for(asyncio.to_thread(lambda: "free"), 30) == "free"
+    assert all(thread.daemon for thread in threading.enumerate() if thread.name == "penstock-gate")
+    assert threads_of_gates() == 32, "the other eight wait for their turn"
+    go_on.set()
+    assert await asyncio.gather(*asking) == [None] * 40
+
+
+async def test_when_all_threads_are_stuck_checks_fail_at_once() -> None:
+    go_on = threading.Event()
+    threads = Threads(2)
+
+    async def late(passage: Passage) -> None: ...
+
+    def hangs(passage: Passage) -> Any:
+        go_on.wait(60)
+        return late(passage)
+
+    for _ in range(2):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(threads.run(hangs, PASSAGE), 0.01)
+    with pytest.raises(RuntimeError, match="all 2 threads"):
+        await threads.run(hangs, PASSAGE)
+    go_on.set()
+    await until(lambda: threads_of_gates() == 0)
+    await asyncio.sleep(0.01)
+    assert await threads.run(lambda passage: passage.new, PASSAGE) == "it", "those that came back serve again"
+
+
+async def test_a_check_that_is_given_up_while_it_waits_for_its_turn_takes_none() -> None:
+    go_on = threading.Event()
+    threads = Threads(1)
+    first = asyncio.create_task(threads.run(lambda _: go_on.wait(60), PASSAGE))
+    await asyncio.sleep(0)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(threads.run(lambda _: True, PASSAGE), 0.01)
+    go_on.set()
+    assert await first
+    assert await threads.run(lambda _: "turn", PASSAGE) == "turn"
+
+
+async def test_no_thread_to_be_had_is_a_check_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    threads = Threads(1)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="can't start"):
+                await threads.run(lambda _: True, PASSAGE)
+    assert await threads.run(lambda _: True, PASSAGE)
+
+
+def test_a_loop_that_is_closed_needs_no_answer() -> None:
+    go_on = threading.Event()
+    loop = asyncio.new_event_loop()
+    with pytest.raises(TimeoutError):
+        loop.run_until_complete(asyncio.wait_for(Threads().run(lambda _: go_on.wait(60), PASSAGE), 0.01))
+    loop.close()
+    (thread,) = (thread for thread in threading.enumerate() if thread.name == "penstock-gate")
+    go_on.set()
+    thread.join(30)
+    assert not thread.is_alive()
 
 
 class Service(http.server.BaseHTTPRequestHandler):
@@ -84,3 +190,25 @@ async def test_what_is_no_verdict_does_not_pass(service: tuple[str, type[Service
 async def test_nobody_there_does_not_pass() -> None:
     with pytest.raises(OSError, match="refused"):
         await http_gate("http://127.0.0.1:9/", 1)(PASSAGE)
+
+
+async def test_a_service_that_drips_keeps_no_thread(service: tuple[str, type[Service]]) -> None:
+    """Each read of it is in time; the whole is not."""
+    url, handler = service
+    gone = threading.Event()
+
+    def drips(self: Service) -> None:
+        self.send_response(200)
+        self.end_headers()
+        try:
+            while True:
+                self.wfile.write(b" ")
+                time.sleep(0.01)
+        except OSError:
+            gone.set()
+
+    handler.do_POST = drips  # type: ignore[method-assign]
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(http_gate(url, 20)(PASSAGE), 0.3)
+    await until(gone.is_set)
+    await until(lambda: threads_of_gates() == 0)

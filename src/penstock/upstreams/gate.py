@@ -124,8 +124,8 @@ def http_gate(url: str, timeout: float) -> Check:
             connection.connect()
             sockets.append(connection.sock)
             connection.request("POST", path, body, {"content-type": "application/json"})
-            response = connection.getresponse()
-            answer = response.read(MAX_ANSWER_BYTES)
+            with connection.getresponse() as response:
+                answer = response.read(MAX_ANSWER_BYTES)
         finally:
             connection.close()
         if response.status != 200:
