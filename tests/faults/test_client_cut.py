@@ -50,8 +50,10 @@ class Follower:
 
     async def follow(self, stream_id: str, cuts: int) -> None:
         """Resume and be cut `cuts` times, then resume and stay to the end."""
-        while not (self.blocks and self.blocks[-1].terminal):
-            last = cuts <= 0
+        for left in range(cuts, -1, -1):
+            if self.blocks and self.blocks[-1].terminal:
+                break
+            last = left == 0
             async with Client(self.port) as client:
                 seen = {"Last-Event-ID": self.blocks[-1].id} if self.blocks else {}
                 await client.send("GET", f"/v1/streams/{stream_id}?format={self.format}", headers=seen)
@@ -59,7 +61,6 @@ class Follower:
                 assert response.status in (0, 200), response
                 assert not last or response.whole
                 self.blocks += response.blocks
-            cuts -= 1
             self.cuts += 1
 
     def check(self, truth: str) -> None:

@@ -34,7 +34,11 @@ async def talk(port: int, *parts: bytes, seconds: float = 20.0) -> bytes:
             writer.write(part)
             await asyncio.sleep(0.05)
         async with asyncio.timeout(seconds):
-            while data := await asyncio.wait_for(reader.read(65536), 1.0):
+            data = b"?"
+            while data:
+                # Not `wait_for`: before Python 3.12 it forgets that the timeout around it is over when data come just then.
+                async with asyncio.timeout(1.0):
+                    data = await reader.read(65536)
                 heard += data
     except (TimeoutError, ConnectionError):
         pass

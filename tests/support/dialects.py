@@ -31,6 +31,10 @@ class Spoken(NamedTuple):
     """(data, event) -> what a block says of the end."""
     code: Callable[[Any], str | None]
     """(data) -> Penstock's code in an error block or in the body of a refusal; None where the dialect has no place for it."""
+    unstreamed: bool = True
+    """It can be asked for the answer in one piece."""
+    marked: bool = False
+    """`[DONE]` follows every end, the bad ones too."""
 
     @property
     def path(self) -> str | None:
@@ -43,7 +47,9 @@ class Spoken(NamedTuple):
         """A request that the simulated model answers as `cues` say. `prompt` tells it apart in the truth file."""
         several = [cues] if isinstance(cues, Mapping) else cues
         words = " ".join([prompt, *(f"sim:{json.dumps(cue)}" for cue in several)])
-        return {"model": model, "stream": stream, **self.ask(words), **fields}
+        assert stream or self.unstreamed, f"{self.name} has streams only"
+        asked = {"stream": stream} if self.unstreamed else {}
+        return {"model": model, **asked, **self.ask(words), **fields}
 
     def text_of(self, blocks: Sequence[Block]) -> str:
         return "".join(self.text(data_of(block), block.event) for block in blocks)
@@ -51,6 +57,17 @@ class Spoken(NamedTuple):
     def endings_of(self, blocks: Sequence[Block]) -> list[Ending]:
         """Of every block that says something of the end."""
         return [end for block in blocks if (end := self.ending(data_of(block), block.event))]
+
+    def over(self, blocks: Sequence[Block]) -> bool:
+        """The last of them is the last that there is."""
+        if self.marked:
+            return bool(blocks) and blocks[-1].data == "[DONE]"
+        return bool(self.endings_of(blocks[-1:]))
+
+    def code_of(self, blocks: Sequence[Block]) -> str | None:
+        """Penstock's code in the block that ends an answer badly, the only one that says anything of the end."""
+        (told,) = (data for block in blocks if self.ending(data := data_of(block), block.event))
+        return self.code(told)
 
 
 def data_of(block: Block) -> Any:
@@ -131,8 +148,8 @@ def _ui_ending(data: Any, event: str) -> Ending:
     return {"finish": "good", "error": "bad", "abort": "cancelled"}.get(kind, "")  # type: ignore[return-value]
 
 
-def _no_code(_data: Any) -> None:
-    return None
+def _ui_code(data: Any) -> str | None:
+    return str(data["error"]["code"]) if "error" in data else None  # an `error` part is nothing but words
 
 
 def _anthropic_ask(words: str) -> dict[str, Any]:
@@ -152,7 +169,7 @@ _ALL = (
     Spoken("native", _messages, _native_text, _native_ending, _error_code),
     Spoken("anthropic", _anthropic_ask, _anthropic_text, _anthropic_ending, _error_code),
     Spoken("openai-responses", _responses_ask, _responses_text, _responses_ending, _responses_code),
-    Spoken("ui-messages", _ui_ask, _ui_text, _ui_ending, _no_code),
+    Spoken("ui-messages", _ui_ask, _ui_text, _ui_ending, _ui_code, unstreamed=False, marked=True),
 )
 
 READ = {spoken.name: spoken for spoken in _ALL if spoken.name in DIALECTS}
@@ -160,3 +177,6 @@ READ = {spoken.name: spoken for spoken in _ALL if spoken.name in DIALECTS}
 
 ASKED = {name: spoken for name, spoken in READ.items() if spoken.path is not None}
 """Those that it can also ask in."""
+
+UNSTREAMED = {name: spoken for name, spoken in ASKED.items() if spoken.unstreamed}
+"""Of these, those that have answers in one piece."""

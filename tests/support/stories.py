@@ -9,7 +9,7 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support.dialects import ASKED, READ
+from tests.support.dialects import ASKED, READ, UNSTREAMED
 from tests.support.routes import at, route, upstream
 
 UPSTREAMS = {"a": "openai-chat", "b": "openai-chat", "claude": "anthropic", "gem": "gemini", "resp": "openai-responses"}
@@ -115,7 +115,7 @@ def story(seed: int, number: int) -> Story:
         others=[_visit(dice) for _ in range(dice.choice([0, 0, 1, 2]))],
         cancel_after=dice.uniform(0, 0.2) if dice.random() < 0.15 else None,
         key=f"key-{seed}-{number}" if dice.random() < 0.2 else None,
-        streamed=dice.random() < 0.9,
+        streamed=dice.random() < 0.9 or asked not in UNSTREAMED,
     )
 
 

@@ -7,7 +7,7 @@ other dialects. An answer is whole with its `finish`; a server that sends none s
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -39,7 +39,7 @@ _DATA = Kind.DATA  # by far the most frequent, and an enum's member costs a sear
 class _Told(msgspec.Struct, gc=False, rename="camel"):
     """Any part of the stream."""
 
-    type: str
+    type: Annotated[str, msgspec.Meta(min_length=1)]
     delta: str | None = None
     tool_call_id: str | None = None
     tool_name: str | None = None
