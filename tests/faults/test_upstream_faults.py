@@ -170,8 +170,6 @@ async def test_fault_cut_answers_that_are_not_streamed_are_errors_and_never_half
     assert await live(place) == 0
 
 
-# `Attempt.feed` counts after the loop that the broken block leaves.
-@pytest.mark.xfail(strict=True, reason="what came in the same read as broken bytes is not counted")
 async def test_fault_bad_json_in_the_same_read_is_metered_too(place: Place, client: Spoken) -> None:
     got = await ask(place, client, {"tokens": 9, "garbage_after": 4}, f"same-read-{client.name}")
     assert client.endings_of(got.blocks) == ["bad"]

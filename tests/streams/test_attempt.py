@@ -8,11 +8,12 @@ from penstock.dialects.base import Request
 from penstock.dialects.native import encode_event
 from penstock.dialects.openai_chat import DONE
 from penstock.exceptions import Refused, UpstreamFailed
-from penstock.streams.attempt import MAX_EARLY_BYTES, Attempt
+from penstock.streams.attempt import Attempt
 from penstock.streams.generation import KEEPALIVE_SECONDS, Generation
 from penstock.streams.plan import Plan, Step, Timeouts
 from penstock.streams.view import Format
 from penstock.wire.events import Done, Error, Start, Token, Usage
+from penstock.wire.sse import MAX_EVENT_BYTES
 from tests.streams.river import CHAT, NATIVE, Bowl, Time, follow, new_stream
 from tests.streams.scene import FAILED, HELLO, REQUEST, ROLE, STOP, USED, Call, Course, Upstream
 
@@ -178,8 +179,27 @@ async def test_an_upstream_that_can_not_be_told_the_request_is_passed_by() -> No
 
 async def test_much_talk_without_a_token_is_no_answer() -> None:
     stage = Stage("openai-chat", "openai-chat")
-    stage.answers("a", *[ROLE] * (MAX_EARLY_BYTES // len(ROLE) + 2))
+    stage.answers("a", *[ROLE] * (2 * MAX_EVENT_BYTES // len(ROLE) + 2))
     assert stage.course.heard == ["a failed: upstream_protocol_error"]
+
+
+@pytest.mark.parametrize("wrong", [b"data: {broken\n\n", b"data: " + b"x" * (MAX_EVENT_BYTES + 1)])
+async def test_what_came_before_broken_bytes_in_the_same_read_is_told_and_metered(wrong: bytes) -> None:
+    stage = Stage("openai-chat")
+    stage.answers("a", ROLE + HELLO + HELLO + wrong)
+    assert stage.text == "hellohello"
+    assert isinstance(stage.last, Error)
+    assert stage.last.code == "upstream_protocol_error"
+    assert stage.stream.end is not None
+    assert stage.stream.end.usage is not None
+    assert stage.stream.end.usage.output_tokens == 3
+
+
+@pytest.mark.parametrize("wrong", [b"data: {broken\n\n", b"data: " + b"x" * (MAX_EVENT_BYTES + 1)])
+async def test_an_answer_that_ended_before_the_bytes_broke_is_whole(wrong: bytes) -> None:
+    stage = Stage("openai-chat")
+    stage.answers("a", HELLO + STOP + DONE + wrong)
+    assert stage.last == Done("completed")
 
 
 # -- another dialect ---------------------------------------------------------------------------------------------------

@@ -128,9 +128,7 @@ class _Played:
             "estimated" if cue.get("usage") is False else "final"
         ):
             found.append(f"metered {usage}, but the upstream said it (or did not)")
-        # What came in the same read as bytes that break the rules is not counted: see tests/faults/test_upstream_faults.py.
-        spoilt = "garbage_after" in cue or "oversize_line" in cue
-        if truth.text and not usage.get("output_tokens") and trace["outcome"] != "cancelled" and not spoilt:
+        if truth.text and not usage.get("output_tokens") and trace["outcome"] != "cancelled":
             found.append(f"an answer of {len(truth.text)} characters is metered {usage}")
         return found
 

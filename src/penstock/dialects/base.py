@@ -203,6 +203,8 @@ class Dialect(Protocol):
     """One wire format. `name` is its word in configuration and in `?format=`."""
 
     name: str
+    max_event_bytes: int
+    """An upstream's event above this is a broken one; twice as much may come before its first token."""
 
     def parse_request(self, body: bytes) -> Request:
         """Raises Refused (400)."""

@@ -70,6 +70,7 @@ class Native:
     """See the module. Has no state: one instance serves all."""
 
     name = "native"
+    max_event_bytes = sse.MAX_EVENT_BYTES
 
     def parse_request(self, body: bytes) -> Request:
         asked: _NativeRequest = decode_json(body, _NativeRequest)

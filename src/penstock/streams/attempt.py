@@ -8,7 +8,7 @@ readers in the very call that brought it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from penstock.dialects import DIALECTS
@@ -65,10 +65,6 @@ STATUS: dict[str, tuple[int, Outcome]] = {
 """What each failure is called before the first byte (HTTP status) and after it (outcome)."""
 
 
-MAX_EARLY_BYTES = 256 * 1024
-"""How much an upstream may say before its first token."""
-
-
 def failure(code: str, message: str, *, retryable: bool = True) -> tuple[Error, UpstreamFailed]:
     """Trouble, by its word in the table above: as an event, and as a refusal."""
     status, outcome = STATUS[code]
@@ -86,8 +82,10 @@ class Attempt:
         "_append",
         "_clock",
         "_early",
+        "_early_bytes",
         "_generation",
         "_look",
+        "_most",
         "_split",
         "answered",
         "asked",
@@ -122,12 +120,15 @@ class Attempt:
         """Events of the answer so far: for an estimate of the usage."""
         self.asked = self.last_byte = clock()
         self.connected_at = self.first_byte = 0.0
-        self.probe = DIALECTS[step.upstream.dialect].probe()
+        dialect = DIALECTS[step.upstream.dialect]
+        self.probe = dialect.probe()
         self._look = self.probe.__call__
-        self._split = sse.Splitter().feed
+        self._most = dialect.max_event_bytes
+        self._split = sse.Splitter(self._most).feed
         self._generation = generation
         self._clock = clock
         self._early: list[bytes] = []
+        self._early_bytes = 0
         self._append: Callable[[bytes], None] = self._early.append
 
     @property
@@ -152,43 +153,50 @@ class Attempt:
             self.ignored += len(data)
             return
         # What a slot holds is fetched before it is called: `self._split(data)` would search the class for a method first.
-        clock, split, look, probe, stream = self._clock, self._split, self._look, self.probe, self.stream
+        clock, split, look, probe = self._clock, self._split, self._look, self.probe
         self.last_byte = now = clock()
-        before = stream.produced
         kind: int = 0
+        told = 0
+        broken: ProtocolError | None = None
+        blocks: Sequence[bytes]
         try:
-            for block in split(data):
+            blocks = split(data)
+        except ProtocolError as error:
+            broken, blocks = error, error.before  # what came before in the same read is still part of the answer
+        try:
+            for block in blocks:
                 kind = look(block)
                 if kind == 0:  # Kind.DATA: the name costs more than the comparison
                     append = self._append
                     append(block)
+                    told += 1
                 elif kind != Kind.HELD:
                     if kind == Kind.LAST:
                         append = self._append
                         append(block)
                     break
         except ProtocolError as error:
-            self._spoil(error, now)
-            return
+            broken = error
+        self.tokens += told
         if not self.won:
             if probe.started:
                 self._win(now)
-            elif kind == 0 or kind == Kind.HELD:
-                if sum(map(len, self._early)) > MAX_EARLY_BYTES:
-                    self.fail("upstream_protocol_error", "the upstream says much, but nothing of an answer")
-                return
-        if stream.end is not None:
+            else:
+                self._early_bytes += len(data)
+                if self._early_bytes > 2 * self._most and kind != Kind.FAILED:
+                    broken = ProtocolError("the upstream says much, but nothing of an answer")
+        if self.stream.end is not None:
             return  # it grew larger than an answer may be
-        if stream.produced != before:
-            self.tokens += stream.produced - before
+        if told and self.won:
             self._generation.timing.token(now)
-        if kind == 0:
-            return
-        if kind == Kind.END or kind == Kind.LAST:
-            self._complete(Done(probe.outcome))  # type: ignore[arg-type]  # the probe's words are outcomes
+        if kind == 0 or kind == Kind.HELD:
+            if broken is not None:
+                self.fail("upstream_protocol_error", str(broken))
         elif kind == Kind.FAILED:
             assert probe.failure is not None
             self._break(probe.failure)
+        else:
+            self._complete(Done(probe.outcome))  # type: ignore[arg-type]  # the probe's words are outcomes
 
     def emit(self, event: Event) -> None:
         """One event of an upstream that speaks in events."""
@@ -273,19 +281,6 @@ class Attempt:
             append = self._append  # the stream may be over by then: it grew larger than an answer may be
             append(block)
         self._early.clear()
-
-    def _spoil(self, error: ProtocolError, now: float) -> None:
-        """The bytes broke the rules; what came before them in the same read is still part of the answer."""
-        try:
-            for block in error.before:
-                if self._look(block) == 0:
-                    append = self._append
-                    append(block)
-        except ProtocolError:
-            pass  # the first reason is as good as the second
-        if self.probe.started:
-            self._win(now)
-        self.fail("upstream_protocol_error", str(error))
 
     def _complete(self, last: Done) -> None:
         self._win(self.last_byte)

@@ -28,6 +28,7 @@ from penstock.dialects.anthropic.request import encode_request, parse_request
 from penstock.dialects.anthropic.write import MessagesEncoder, ending
 from penstock.dialects.base import Description, Ending, Outgoing, Request
 from penstock.exceptions import Refused, UpstreamFailed
+from penstock.wire import sse
 from penstock.wire.events import Event
 
 __all__ = ["VERSION", "Anthropic"]
@@ -43,6 +44,7 @@ class Anthropic:
     """See the module. Has no state: one instance serves all."""
 
     name = "anthropic"
+    max_event_bytes = sse.MAX_EVENT_BYTES
 
     def parse_request(self, body: bytes) -> Request:
         return parse_request(body)

@@ -24,6 +24,7 @@ from penstock.dialects.gemini.read import GeminiDecoder, GeminiProbe
 from penstock.dialects.gemini.request import encode_request
 from penstock.dialects.gemini.write import GeminiEncoder, collect, ending
 from penstock.exceptions import Refused, UpstreamFailed
+from penstock.wire import sse
 from penstock.wire.events import Event
 
 __all__ = ["Gemini"]
@@ -33,6 +34,7 @@ class Gemini:
     """See the module. Has no state: one instance serves all."""
 
     name = "gemini"
+    max_event_bytes = 8 * sse.MAX_EVENT_BYTES  # an image comes in one event
 
     def parse_request(self, body: bytes) -> Request:
         return parse_request(body)

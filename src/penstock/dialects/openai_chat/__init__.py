@@ -29,6 +29,7 @@ from penstock.dialects.openai_chat.request import (
 )
 from penstock.dialects.openai_chat.write import DONE, ChatEncoder, collect, ending
 from penstock.exceptions import Refused, UpstreamFailed
+from penstock.wire import sse
 from penstock.wire.events import Event
 
 __all__ = ["DONE", "MAX_CHOICES", "OpenAIChat", "Sampling", "build_fields", "effort_of", "read_error", "read_options"]
@@ -38,6 +39,7 @@ class OpenAIChat:
     """See the module. Has no state: one instance serves all."""
 
     name = "openai-chat"
+    max_event_bytes = sse.MAX_EVENT_BYTES
 
     def parse_request(self, body: bytes) -> Request:
         return parse_request(body)

@@ -25,6 +25,7 @@ from penstock.dialects.openai_responses.request import encode_request, parse_req
 from penstock.dialects.openai_responses.whole import assemble, collect
 from penstock.dialects.openai_responses.write import ResponsesEncoder
 from penstock.exceptions import Refused, UpstreamFailed
+from penstock.wire import sse
 from penstock.wire.events import Done, Event
 
 __all__ = ["OpenAIResponses"]
@@ -34,6 +35,9 @@ class OpenAIResponses:
     """See the module. Has no state: one instance serves all."""
 
     name = "openai-responses"
+    max_event_bytes = (
+        8 * sse.MAX_EVENT_BYTES
+    )  # the last event repeats the whole answer, the first the instructions and tools
 
     def parse_request(self, body: bytes) -> Request:
         return parse_request(body)

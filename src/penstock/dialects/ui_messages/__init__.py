@@ -25,6 +25,7 @@ from penstock.dialects.ui_messages.read import UIDecoder, UIProbe
 from penstock.dialects.ui_messages.request import encode_request, parse_request
 from penstock.dialects.ui_messages.write import UIEncoder, ending
 from penstock.exceptions import Refused, UpstreamFailed
+from penstock.wire import sse
 from penstock.wire.events import Event
 
 __all__ = ["UIMessages"]
@@ -34,6 +35,7 @@ class UIMessages:
     """See the module. Has no state: one instance serves all."""
 
     name = "ui-messages"
+    max_event_bytes = sse.MAX_EVENT_BYTES
 
     def parse_request(self, body: bytes) -> Request:
         return parse_request(body)
