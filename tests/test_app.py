@@ -65,3 +65,14 @@ def test_a_function_may_be_given_as_an_object() -> None:
 
 async def no_generator(request: penstock.Request) -> str:
     return "x"
+
+
+@pytest.mark.parametrize("raises", ["raise SystemExit(9)", "raise KeyboardInterrupt", "import nowhere_at_all"])
+def test_a_module_that_does_not_import_is_a_config_error(
+    raises: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_gate.py").write_text(raises)
+    route = {"model": "m", "targets": [{"upstream": "demo"}], "gate": {"function": "own_gate:check"}}
+    with pytest.raises(ConfigError, match="route m: gate: function 'own_gate:check' can't be imported: .*[a-zA-Z]"):
+        penstock.asgi({**DEMO, "route": [route]})

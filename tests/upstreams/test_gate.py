@@ -75,7 +75,7 @@ async def test_functions_have_threads_of_their_own() -> None:
     await asyncio.sleep(0)
     assert await asyncio.wait_for(asyncio.to_thread(lambda: "free"), 30) == "free"
     assert all(thread.daemon for thread in threading.enumerate() if thread.name == "penstock-gate")
-    assert threads_of_gates() == 32, "the other eight wait for their turn"
+    await until(lambda: threads_of_gates() == 32)  # the other eight wait for their turn
     go_on.set()
     assert await asyncio.gather(*asking) == [None] * 40
 
