@@ -74,5 +74,5 @@ def test_a_module_that_does_not_import_is_a_config_error(
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "own_gate.py").write_text(raises)
     route = {"model": "m", "targets": [{"upstream": "demo"}], "gate": {"function": "own_gate:check"}}
-    with pytest.raises(ConfigError, match="route m: gate: function 'own_gate:check' can't be imported: .*[a-zA-Z]"):
+    with pytest.raises(ConfigError, match=r"route m: gate: function 'own_gate:check' can't be imported: .*[a-zA-Z]"):
         penstock.asgi({**DEMO, "route": [route]})
