@@ -125,6 +125,43 @@ async def test_the_same_key_and_body_attach_to_the_same_stream(place: Place) -> 
     assert len(await told(place.sim, lambda truth: truth.answers("once-only"))) == 1
 
 
+async def test_a_buffered_answer_goes_on_as_it_was_asked_for(place: Place) -> None:
+    calls = {
+        "text": "look:",
+        "tool_calls": [{"name": "see", "arguments": {"a": 1}}, {"name": "hear", "arguments": {"b": 2}}],
+    }
+    for wish in ("buffer", "tools"):
+        first = await fetch(place.port, "POST", "/v1/streams", native(calls), {"Penstock-Delivery": wish})
+        for seen, block in enumerate(first.blocks, 1):
+            resumed = {"Last-Event-ID": block.id}
+            rest = await fetch(place.port, "GET", f"/v1/streams/{first.stream_id}", headers=resumed)
+            assert rest.blocks == first.blocks[seen:], (wish, block.id)
+            assert rest.status == (200 if rest.blocks else 204)
+            if seen < len(first.blocks):
+                # In pieces, and in chat: perhaps a word twice, and never one lost.
+                other = await fetch(
+                    place.port,
+                    "GET",
+                    f"/v1/streams/{first.stream_id}?delivery=stream&format=openai-chat",
+                    headers=resumed,
+                )
+                told = [block.data for block in first.blocks[:seen]] + [block.data for block in other.blocks]
+                for word in ("look:", "see", "hear"):
+                    assert any(word in data for data in told), (wish, block.id, word)
+
+
+async def test_who_comes_too_late_for_the_beginning_is_told_so(place: Place) -> None:
+    """More than the 4 MiB that are kept: who waited for the whole has it, who comes later does not get a part as the whole."""
+    body, key = native({"tokens": 600, "stamp": True, "pad": 16_000}, stream=False), {"Idempotency-Key": "large"}
+    whole = await fetch(place.port, "POST", "/v1/streams", body, key)
+    assert whole.status == 200
+    for again in (
+        await fetch(place.port, "POST", "/v1/streams", body, key),
+        await fetch(place.port, "GET", f"/v1/streams/{whole.stream_id}"),
+    ):
+        assert (again.status, again.json["error"]["code"]) == (410, "resume_expired")
+
+
 # -- cancel and abandon ------------------------------------------------------------------------------------------------
 
 
