@@ -147,10 +147,10 @@ async def test_the_rest_is_checked_at_the_end() -> None:
 
 async def test_everything_that_is_said_is_seen() -> None:
     gated = Gated()
-    for event in (Reasoning("think"), Token("say"), ToolCall(0, "c", "f", '{"do": 1}')):
+    for event in (Reasoning("think\r"), Token("say\r\n"), ToolCall(0, "c", "f", '{"do": 1}')):
         gated.scene.attempt.feed(encode_event(event))
     await gated.ends()
-    assert gated.guard.seen[0].text == 'thinksay{"do": 1}'
+    assert gated.guard.seen[0].text == 'think\rsay\r\n{"do": 1}'
     await gated.answers(None)
     gated.scene.ends("completed")
 

@@ -2,7 +2,8 @@
 
 What an upstream says is held back, the whole answer or up to a window of characters, until a check has passed it. A check
 that refuses ends the stream as `refused`, with its reason; one that fails does so too, as `gate_failed`: nothing unchecked is
-ever shown. Blocks keep their order, and enter the log only when they have passed.
+ever shown. Blocks keep their order, and enter the log only when they have passed; what is held back is kept as compactly
+as there.
 
 A check is the user's code, so it runs in a task of its own, and is let go of when it is late: whatever it does with its
 cancellation, the stream does not wait for it.
@@ -11,13 +12,15 @@ cancellation, the stream does not wait for it.
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from penstock.dialects import DIALECTS
 from penstock.exceptions import ProtocolError
-from penstock.streams.stream import MAX_ANSWER_BYTES
+from penstock.streams.log import Log
+from penstock.streams.stream import MAX_ANSWER_BYTES, SEGMENT_ENTRIES
 from penstock.wire.events import Reasoning, Refusal, Token, ToolCall
 
 if TYPE_CHECKING:
@@ -70,8 +73,8 @@ class Gate:
         self._stream = generation.stream
         self._rule = rule
         self._decoder = DIALECTS[dialect].decoder(generation.stream.about)
-        self._blocks: list[bytes] = []
-        self._new: list[str] = []
+        self._blocks = Log()
+        self._new = io.StringIO()
         self._size = 0
         self._waiting = 0
         """Bytes of the blocks that wait for the next check."""
@@ -85,6 +88,8 @@ class Gate:
     def push(self, block: bytes) -> None:
         """Hold `block` back. The stream's own first entry may come here too."""
         self._blocks.append(block)
+        if len(self._blocks.tail) >= SEGMENT_ENTRIES:
+            self._blocks.seal()
         self._waiting += len(block)
         self._heard += len(block)
         if self._heard > MAX_ANSWER_BYTES:
@@ -117,13 +122,12 @@ class Gate:
 
     def stop(self) -> None:
         """The stream is over: what is held back is never shown."""
-        self._blocks.clear()
-        self._new.clear()
+        self._blocks, self._new = Log(), io.StringIO()
         if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()
 
     def _say(self, text: str) -> None:
-        self._new.append(text)
+        self._new.write(text)
         self._size += len(text)
 
     def _begin(self) -> None:
@@ -134,9 +138,9 @@ class Gate:
         """Check what is held back, again and again as long as there is enough of it."""
         try:
             while not self._generation.over:
-                blocks, self._blocks, self._waiting = self._blocks, [], 0
+                blocks, self._blocks, self._waiting = self._blocks, Log(), 0
                 self._go_on()
-                new, self._new, self._size = "".join(self._new), [], 0
+                new, self._new, self._size = self._new.getvalue(), io.StringIO(), 0
                 final = self._finish is not None
                 if new or final:
                     refused = await self._ask(new, final)
@@ -147,7 +151,8 @@ class Gate:
                         return
                 self._passed += new
                 turn = 0
-                for block in blocks:
+                for offset in range(1, blocks.last + 1):
+                    block = blocks.entry(offset)
                     self._stream.append(block)
                     turn += len(block)
                     if turn > TURN_BYTES:
@@ -156,7 +161,7 @@ class Gate:
                         await asyncio.sleep(0)
                     if self._stream.end is not None:
                         return
-                if blocks:
+                if blocks.last:
                     self._generation.shown()
                 if final and self._finish is not None:
                     self._finish()
@@ -171,7 +176,7 @@ class Gate:
         """Nothing keeps the upstream waiting here. Full readers still may: then it is they who let it go on."""
         if self._pausing:
             self._pausing = False
-            if not self._stream._paused:
+            if not self._stream.paused:
                 self._generation.resume()
 
     async def _ask(self, new: str, final: bool) -> tuple[str, str] | None:
