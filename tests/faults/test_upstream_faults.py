@@ -12,7 +12,7 @@ import pytest
 from penstock.sim.process import SimProcess, running
 from penstock.sim.truth import End, Truth
 from tests.support.client import Response, fetch, told
-from tests.support.dialects import ASKED, Spoken
+from tests.support.dialects import ASKED, UNSTREAMED, Spoken
 from tests.support.routes import route, routed, upstream
 from tests.support.serving import Served
 
@@ -79,9 +79,13 @@ REFUSALS: dict[str, tuple[dict[str, Any], int, str | None, str | None]] = {
     "oversize line first": ({"oversize_line": 2_000_000, "oversize_after": 0}, 502, "upstream_protocol_error", None),
 }
 
+WAYS = [pytest.param(spoken, True, id=f"{name}-streamed") for name, spoken in ASKED.items()] + [
+    pytest.param(spoken, False, id=f"{name}-whole") for name, spoken in UNSTREAMED.items()
+]
+
 
 @pytest.mark.parametrize("name", REFUSALS)
-@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+@pytest.mark.parametrize(("client", "stream"), WAYS)
 async def test_fault_before_the_first_byte_is_a_status_and_an_error(
     place: Place, client: Spoken, name: str, stream: bool
 ) -> None:
@@ -136,7 +140,7 @@ async def test_fault_after_the_first_byte_keeps_the_text_and_never_looks_complet
     got = await ask(place, client, {"tokens": 9, "pace": 0.01, **faults}, prompt)
     assert (got.status, got.whole) == (200, True)
     assert client.endings_of(got.blocks) == ["bad"]
-    assert client.code(got.blocks[-1].json) in (code, None)
+    assert client.code_of(got.blocks) in (code, None)
     end = await told(place[0], lambda truth: truth.answer(prompt))
     if name == "oversize line":
         # The truth counts the line itself, which is not let through.
@@ -156,6 +160,7 @@ async def test_fault_after_the_first_byte_keeps_the_text_and_never_looks_complet
     assert await live(place) == 0
 
 
+@pytest.mark.parametrize("client", UNSTREAMED.values(), ids=list(UNSTREAMED))
 async def test_fault_cut_answers_that_are_not_streamed_are_errors_and_never_half_an_answer(
     place: Place, client: Spoken
 ) -> None:

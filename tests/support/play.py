@@ -83,7 +83,7 @@ class _Played:
         path = f"/v1/streams/{stream_id}?format={visit.dialect}"
         connections: list[int | None] = [*visit.cuts, *([] if visit.leaves else [None])]
         for most in connections:
-            if blocks and READ[visit.dialect].endings_of(blocks[-1:]):
+            if READ[visit.dialect].over(blocks):
                 break
             async with Client(self._port) as client:
                 await client.send("GET", path, headers={"Last-Event-ID": blocks[-1].id} if blocks else {})
