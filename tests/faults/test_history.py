@@ -131,6 +131,25 @@ def test_a_whole_answer_that_is_told_as_failed_or_cancelled_is_found_out(pieces:
     assert judge(history._replace(truth=Told("".join(pieces), whole=True), cancelled=False)) != []
 
 
+@pytest.mark.parametrize(
+    ("last", "good"),
+    [
+        (["finish", "[DONE]"], True),
+        (["finish"], False),
+        (["[DONE]"], False),
+        (["finish", "[DONE]", "[DONE]"], False),
+        (["[DONE]", "finish"], False),
+        (["finish", "finish-step", "[DONE]"], False),
+        (["finish-step", "finish", "[DONE]"], True),
+    ],
+)
+def test_an_end_with_a_marker_after_it_is_both(last: list[str], good: bool) -> None:
+    parts = [json.dumps({"type": "text-delta", "delta": "a"})]
+    parts += [what if what == "[DONE]" else json.dumps({"type": what}) for what in last]
+    reading = Reading("ui-messages", [Block(f"abc:2.{number}", "", part) for number, part in enumerate(parts, 1)])
+    assert (judge(History("native", [reading], Told("a", whole=True))) == []) is good
+
+
 @pytest.mark.parametrize("reader", range(5))
 def test_a_reading_in_which_nobody_ends_is_no_whole_one(reader: int) -> None:
     history = Case(["a", "b"], "done", 3).history()

@@ -93,8 +93,8 @@ def _end(reading: Reading, history: History) -> Iterator[str]:
         yield f"{len(ends)} ends"
     if reading.whole and not ends:
         yield "no end"
-    elif reading.whole and not spoken.over(blocks):
-        yield f"not the last block: {blocks[-1]}"
+    elif reading.whole and (not spoken.over(blocks) or ends[-1][0] != len(blocks) - 1 - spoken.marked):
+        yield f"after the end: {blocks[ends[-1][0] + 1 :]}"
     for number, end in ends:
         if any(spoken.text_of([block]) for block in blocks[number + 1 :]):
             yield "text after the end"
