@@ -168,6 +168,9 @@ def _cue(dice: random.Random, dialect: str) -> dict[str, Any]:
         # It has no end marker: what comes after the last chunk can't be told from the answer.
         cue.pop("late_tokens", None)
     fault = _fault(dice, tokens)
+    if "oversize_line" in fault and dialect in ("gemini", "openai-responses"):
+        # Whole images and whole answers come in one event there: up to 8 MiB of it is no fault.
+        fault["oversize_line"] *= 6
     if "cut_at_byte" in fault:
         # Which end was cut would be hard to tell; and half of a CRLF is a line end too.
         for key in ("late_tokens", "duplicate_done", "line_end"):
