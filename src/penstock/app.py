@@ -163,7 +163,7 @@ def _route(route: configuration.Route, upstreams: Mapping[str, Upstream], breake
         Target(upstreams[target.upstream], target.model, target.weight, breakers[target.upstream])
         for target in route.targets
     )
-    plan = Plan(timeouts, route.on_abandon, route.grace, route.hedge, _gate(route))
+    plan = Plan(timeouts, route.on_abandon, route.grace, route.hedge, _gate(route), route.continuation)
     return Route(route.model, targets, plan, route.retries, route.delivery)
 
 

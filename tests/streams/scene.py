@@ -15,7 +15,12 @@ from penstock.wire.events import Error, Event, Outcome, Usage
 from tests.streams.river import EPOCH, NATIVE, Bowl, Time, follow, new_stream
 
 PLAN = Plan()
-REQUEST = Request(dialect="openai-chat", model="m", messages=[Message("user", "hi")])
+REQUEST = Request(
+    dialect="openai-chat",
+    model="m",
+    messages=[Message("user", "hi")],
+    fields={"model": "m", "messages": [{"role": "user", "content": "hi"}]},
+)
 
 
 def chunk(**delta: Any) -> bytes:

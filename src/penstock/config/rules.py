@@ -147,7 +147,10 @@ def _routes(config: Config) -> Problems:
             if (target.weight or 0) < 0:
                 yield f"{key}.targets[{number}].weight", "must not be negative"
         for name in Timeouts.__struct_fields__:
-            if not 0 < getattr(route.timeouts, name) < 1e9:
+            if name == "min_tokens_per_second":
+                if not 0 <= route.timeouts.min_tokens_per_second < 1e9:
+                    yield f"{key}.timeouts.{name}", "must be a number of tokens, and not negative"
+            elif not 0 < getattr(route.timeouts, name) < 1e9:
                 yield f"{key}.timeouts.{name}", "must be a positive number of seconds"
         if not 0 <= route.grace < 1e9:
             yield f"{key}.grace", "must be a number of seconds, and not negative"

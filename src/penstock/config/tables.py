@@ -34,7 +34,14 @@ class Upstream(_Table):
     api_keys: list[str] = []
     function: str | None = None
     quirks: list[
-        Literal["no_stream_options", "max_completion_tokens", "max_tokens", "no_developer_role", "no_done"]
+        Literal[
+            "no_stream_options",
+            "max_completion_tokens",
+            "max_tokens",
+            "no_developer_role",
+            "no_done",
+            "continue_final_message",
+        ]
     ] = []
     """Habits of a server that speaks openai-chat almost (`penstock.dialects.openai_chat.quirks`)."""
     max_failures: int = 10
@@ -55,6 +62,8 @@ class Timeouts(_Table):
     first_token: float = 60.0
     silence: float = 30.0
     total: float = 600.0
+    min_tokens_per_second: float = 0.0
+    """A slower answer, over `silence` seconds, counts as stalled. 0 = none does."""
 
 
 class Route(_Table):
@@ -71,6 +80,8 @@ class Route(_Table):
     gate: Gate | None = None
     hedge: float | None = None
     """Seconds without a token after which the next target is asked as well; the first token wins."""
+    continuation: bool = False
+    """When an answer breaks off, the next target is asked to go on with it."""
 
 
 class Gate(_Table):

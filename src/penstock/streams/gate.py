@@ -176,7 +176,7 @@ class Gate:
         """Nothing keeps the upstream waiting here. Full readers still may: then it is they who let it go on."""
         if self._pausing:
             self._pausing = False
-            if not self._stream._paused:
+            if not self._stream.paused:
                 self._generation.resume()
 
     async def _ask(self, new: str, final: bool) -> tuple[str, str] | None:

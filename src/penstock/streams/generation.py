@@ -19,13 +19,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-import msgspec
-
 from penstock.dialects.base import Request
 from penstock.exceptions import Refused
 from penstock.streams.attempt import Attempt, failure
-from penstock.streams.delivery import problem
+from penstock.streams.continuation import Continuation
 from penstock.streams.gate import Gate
+from penstock.streams.inspection import inspect
+from penstock.streams.metering import together, used
+from penstock.streams.pace import Pace
 from penstock.streams.plan import Course, Plan, Step
 from penstock.streams.stream import Stream
 from penstock.streams.timing import Timing
@@ -43,16 +44,19 @@ class Generation:
     __slots__ = (
         "_abandon_at",
         "_closing",
+        "_continuation",
         "_course",
         "_gate",
         "_lost",
         "_now",
         "_on_end",
+        "_pace",
         "_paused",
         "_request",
         "_request_bytes",
         "_running",
         "_said_at",
+        "_spent",
         "_waiting",
         "_wheel",
         "_winner",
@@ -85,6 +89,10 @@ class Generation:
         """Where the winner's blocks go."""
         self._gate: Gate | None = None
         self._closing = False
+        self._continuation: Continuation | None = None
+        self._pace = Pace(plan.timeouts.min_tokens_per_second, plan.timeouts.silence)
+        self._spent: list[Usage] = []
+        """What attempts used whose answers others went on with."""
         self._course: Course | None = None
         self._request: Request | None = None
         self._running: list[Attempt] = []
@@ -121,13 +129,28 @@ class Generation:
         self.timing.connected, self.timing.first_byte = attempt.connected_at, attempt.first_byte
         self.stream.trace.note(now, "first_token", upstream=attempt.step.upstream.name)
         self.stream.dropped = attempt.dropped
-        self.stream.become(attempt.step.upstream.dialect)
-        self._request = None  # nobody else will be asked: a live stream does not carry what it was asked
-        if self.plan.gate is not None:
-            self._gate = Gate(self, self.plan.gate, attempt.step.upstream.dialect)
-            self.into = self._gate.push
-        else:
+        self._pace.begin(now, attempt.tokens)
+        dialect = attempt.step.upstream.dialect
+        if self._continuation is None:
+            self._settle("native" if self.plan.continuation else dialect)
+        if self._continuation is not None:
+            self._continuation.begin(dialect)
+        self._request = None  # unless it is continued nobody else will be asked: a live stream does not carry it
+        if self._gate is None:
             self._commit()
+        if self.stream.paused:
+            self.pause()
+
+    def _settle(self, dialect: str) -> None:
+        """It is known what the log will be, and who stands before it."""
+        self.stream.become(dialect)
+        if self.plan.gate is not None:
+            self._gate = Gate(self, self.plan.gate, dialect)
+            self.into = self._gate.push
+        if self.plan.continuation:
+            assert self._request is not None
+            self._continuation = Continuation(self.stream, self._request, self.into)
+            self.into = self._continuation.push
 
     def complete(self, attempt: Attempt, last: Done) -> None:
         """The answer is whole."""
@@ -159,7 +182,8 @@ class Generation:
         if self._course is not None:
             self._course.failed(attempt.step, refused, now)
         if attempt.won:
-            self._finish(error, refused)
+            if self.over or not self._continue(attempt, error, refused, now):
+                self._finish(error, refused)
         elif not self.over and not self._running and self._waiting is None:
             self._go_on(attempt.step, refused, error)
 
@@ -194,7 +218,8 @@ class Generation:
         if self._paused and not self.over:
             assert self._winner is not None
             self._paused = False
-            self._winner.last_byte = self._now()  # our own silence is not the upstream's
+            self._winner.last_byte = now = self._now()  # our own silence is not the upstream's
+            self._pace.begin(now, self._winner.tokens)
             if self._winner.call is not None:
                 self._winner.call.resume()
 
@@ -214,6 +239,27 @@ class Generation:
                 error = Error(refused.code, refused.message, refused.retryable, "upstream_error")
             self._finish(error, refused)
             return
+        self._go(step, now)
+
+    def _continue(self, lost: Attempt, error: Error, refused: Refused, now: float) -> bool:
+        """Ask another upstream to go on with an answer that broke off. False = there is none, or it can't be."""
+        if self._continuation is None or self._course is None or not error.retryable:
+            return False
+        request = self._continuation.next_request()
+        if request is None:
+            return False
+        try:
+            step = self._course.next(now, lost.step, refused)
+        except Refused:
+            return False
+        self._spent.append(used(lost, error, self._request_bytes))
+        self._winner, self._request, self._paused = None, request, False
+        self.stream.trace.note(now, "continued", upstream=step.upstream.name, after=self.stream.produced)
+        self._go(step, now)
+        return True
+
+    def _go(self, step: Step, now: float) -> None:
+        """Make an attempt, now or after a while."""
         if step.delay > 0:
             self._waiting = step
             self.stream.trace.note(now, "waiting", upstream=step.upstream.name, seconds=round(step.delay, 3))
@@ -253,22 +299,14 @@ class Generation:
             self._attempt(step)
 
     def _inspect(self, last: Done) -> None:
-        """An answer that is delivered in whole parts is looked at as a whole, before it may count as complete."""
-        stream = self.stream
         if self.over:
             return
-        if stream.delivery == "stream" or last.outcome not in ("completed", "tool_calls") or stream.log.first:
+        if last.outcome in ("completed", "tool_calls"):
+            inspect(self.stream, lambda wrong: self._inspected(last, wrong))
+        else:
             self._finish(last, None)
-            return
-        looking = asyncio.get_running_loop().run_in_executor(
-            None, problem, list(stream.events()), stream.response_format
-        )
-        looking.add_done_callback(lambda found: self._inspected(last, found))
 
-    def _inspected(self, last: Done, found: asyncio.Future[str | None]) -> None:
-        if self.over:
-            return
-        wrong = None if found.cancelled() or found.exception() is not None else found.result()
+    def _inspected(self, last: Done, wrong: str | None) -> None:
         if wrong is None:
             self._finish(last, None)
         else:
@@ -300,22 +338,10 @@ class Generation:
         told = self._winner or (running[-1] if running else self._lost)
         now = self._now()
         self.stream.trace.note(now, "ended", outcome=last.outcome, code=last.code if isinstance(last, Error) else None)
-        self.stream.finish(now, self._usage(told, last), told.probe.held if told else None, last)
+        usage = together([*self._spent, used(told, last, self._request_bytes)])
+        self.stream.finish(now, usage, told.probe.held if told else None, last)
         if self._on_end is not None:
             self._on_end(self)
-
-    def _usage(self, attempt: Attempt | None, last: Done | Error) -> Usage:
-        """What the upstream said; else an estimate from what went through; else the honest word that nobody knows."""
-        if attempt is not None and attempt.probe.usage is not None:
-            told = attempt.probe.usage
-            if told.source == "estimated" and told.output_tokens is None:
-                # The upstream had said only what it read, when the answer broke off.
-                told = msgspec.structs.replace(told, output_tokens=attempt.tokens)
-            return told
-        if attempt is None or not attempt.answered or (isinstance(last, Error) and not attempt.won):
-            return Usage(source="unknown")
-        # Four bytes to a token on the way in, an event to a token on the way out, as providers send them.
-        return Usage(self._request_bytes // 4, attempt.tokens, None, None, "estimated")
 
     def _abandon(self, now: float) -> float | None:
         if self.over or self.stream.readers or self._abandon_at is None:
@@ -341,6 +367,8 @@ class Generation:
                     attempt.fail("upstream_timeout", f"no token came within {limits.first_token:g} s")
         elif not self._paused and not self._closing and now >= winner.last_byte + limits.silence:
             winner.fail("stalled", f"the upstream was silent for {limits.silence:g} s")
+        elif not self._paused and not self._closing and self._pace.too_slow(now, winner.tokens):
+            winner.fail("stalled", f"the upstream gave fewer than {limits.min_tokens_per_second:g} tokens a second")
         if self.stream.end is not None:
             return None
         if now >= self._heard_at() + KEEPALIVE_SECONDS:

@@ -16,6 +16,8 @@ class Timeouts(NamedTuple):
     first_token: float = 60.0
     silence: float = 30.0
     total: float = 600.0
+    min_tokens_per_second: float = 0.0
+    """A slower answer, over `silence` seconds, counts as stalled. 0 = none does."""
 
 
 class Plan(NamedTuple):
@@ -29,6 +31,8 @@ class Plan(NamedTuple):
     """Seconds without a token after which another upstream is asked as well; the first token wins."""
     gate: GateRule | None = None
     """Who sees the text before the readers do."""
+    continuation: bool = False
+    """When an answer breaks off, another upstream is asked to go on with it."""
 
 
 class Step(NamedTuple):

@@ -142,6 +142,11 @@ class Stream:
     def id(self) -> str:
         return self.about.stream
 
+    @property
+    def paused(self) -> bool:
+        """The log is full: its producer is to wait."""
+        return self._paused
+
     # -- writing ---------------------------------------------------------------------------------------------------
 
     def append(self, block: bytes) -> None:

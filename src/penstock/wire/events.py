@@ -1,8 +1,8 @@
 """Events: the facts an answer is made of, and the closed set of ways it can end.
 
-A stream is a sequence of events: one `Start`, any number of `Token`, `Reasoning`, `Refusal`, `ToolCall` and `Finish`,
-at most one `Usage`, and exactly one last one, `Done` or `Error`. The native dialect writes them to the wire as they are;
-every other dialect translates to and from them.
+A stream is a sequence of events: one `Start`, any number of `Token`, `Reasoning`, `Refusal`, `ToolCall`, `Finish`
+and `Segment`, at most one `Usage`, and exactly one last one, `Done` or `Error`. The native dialect writes them to the wire
+as they are; every other dialect translates to and from them.
 """
 
 from __future__ import annotations
@@ -76,6 +76,12 @@ class Finish(msgspec.Struct, frozen=True, omit_defaults=True):
     index: int = 0
 
 
+class Segment(msgspec.Struct, frozen=True):
+    """Another upstream goes on with the answer, where the one before broke off. The first segment, 1, is not announced."""
+
+    number: int
+
+
 class Usage(msgspec.Struct, frozen=True):
     """Tokens used. `None` means that nobody said; an explicit zero stays zero.
 
@@ -122,11 +128,12 @@ NAMES: dict[type, str] = {
     Refusal: "refusal",
     ToolCall: "tool_call",
     Finish: "finish",
+    Segment: "segment",
     Usage: "usage",
     Error: "error",
     Done: "done",
 }
 """The event's word on the wire."""
 
-Event = Start | Token | Reasoning | Refusal | ToolCall | Finish | Usage | Error | Done
+Event = Start | Token | Reasoning | Refusal | ToolCall | Finish | Segment | Usage | Error | Done
 Terminal = Error | Done

@@ -8,6 +8,7 @@ Most are simply understood: `reasoning` beside `reasoning_content`, comments, us
     max_completion_tokens    knows `max_tokens` only by this name
     max_tokens               knows `max_completion_tokens` only by this name
     no_developer_role        takes `developer` messages only as `system`
+    continue_final_message   goes on with a last message of the assistant's if `continue_final_message` says so
     no_done                  ends without `data: [DONE]`: a finish_reason and the end of the connection will do
 """
 
@@ -18,7 +19,14 @@ from typing import Any
 
 import msgspec
 
-QUIRKS = ("no_stream_options", "max_completion_tokens", "max_tokens", "no_developer_role", "no_done")
+QUIRKS = (
+    "no_stream_options",
+    "max_completion_tokens",
+    "max_tokens",
+    "no_developer_role",
+    "no_done",
+    "continue_final_message",
+)
 
 
 def adapt(body: bytes, quirks: Collection[str]) -> bytes:
@@ -34,4 +42,13 @@ def adapt(body: bytes, quirks: Collection[str]) -> bytes:
         for message in fields.get("messages", ()):
             if isinstance(message, dict) and message.get("role") == "developer":
                 message["role"] = "system"
+    if "continue_final_message" in quirks and _role_of_last(fields) == "assistant":
+        fields |= {"continue_final_message": True, "add_generation_prompt": False}
     return msgspec.json.encode(fields)
+
+
+def _role_of_last(fields: dict[str, Any]) -> Any:
+    messages = fields.get("messages")
+    return (
+        messages[-1].get("role") if isinstance(messages, list) and messages and isinstance(messages[-1], dict) else None
+    )
