@@ -35,6 +35,7 @@ def place() -> Iterator[Place]:
             route("from-claude", "claude", "a"),
             route("again", "a", retries=2),
             route("never-again", "a", "b", retries=0),
+            route("goes-on", "a", "claude", "b", continuation=True),
         )
         with routed(*tables) as served:
             yield sim, served
@@ -204,3 +205,28 @@ async def test_fault_many_at_once_each_falls_back_by_itself(place: Place) -> Non
         assert whole(client, got) == text
 
     await asyncio.gather(*map(one, range(30)))
+
+
+# -- after the first token, if the route says so -----------------------------------------------------------------------------
+
+
+CUTS: dict[str, dict[str, Any]] = {
+    "reset": {"cut_after": 2, "cut": "reset"},
+    "clean": {"cut_after": 2, "cut": "clean"},
+    "stalls": {"stall_after": 2},
+    "an error in the stream": {"error_after": 2},
+    "garbage": {"garbage_after": 2},
+}
+
+
+@pytest.mark.parametrize("cut", CUTS)
+async def test_a_cut_answer_goes_on_at_the_next_upstream_when_the_route_says_so(
+    place: Place, client: Spoken, cut: str
+) -> None:
+    prompt = f"goes-on-{cut}-{client.name}"
+    broken, rest = {"text": "one two three four", "pace": 0.01, "times": 1, **CUTS[cut]}, {"text": " three four"}
+    got = await ask(place, client, "goes-on", prompt, broken, rest)
+    assert whole(client, got) == "one two three four"
+    assert [mark for mark in await marks(place[1], got) if mark.startswith("continued")] == ["continued claude"]
+    late = await fetch(place[1].port, "GET", f"/v1/streams/{got.stream_id}")
+    assert [block.json["number"] for block in late.blocks if block.event == "segment"] == [2]
