@@ -93,6 +93,15 @@ async def test_the_whole_answer_waits() -> None:
     assert gated.scene.generation.ready.done()
 
 
+async def test_what_is_held_back_is_metered_and_timed_as_it_comes() -> None:
+    gated = Gated()
+    gated.scene.attempt.feed(b"".join(encode_event(Token(word)) for word in ("one ", "two ", "three")))
+    assert gated.scene.attempt.tokens == 3
+    assert gated.scene.stream.timing is not None
+    assert gated.scene.stream.timing.time_to_first_token is not None
+    assert gated.bowl.data == b""
+
+
 async def test_a_refusal_before_anything_was_shown_is_told_as_a_status() -> None:
     gated = Gated()
     await gated.says("something bad")
