@@ -136,6 +136,20 @@ def test_streamed_answers_equal_the_truth(
 
 
 @pytest.mark.parametrize("model", MODELS)
+def test_betas_go_on_to_who_knows_them_and_are_named_where_nobody_does(
+    servers: tuple[SimProcess, Served], client: Anthropic, model: str
+) -> None:
+    prompt = f"betas-{model}"
+    raw = client.messages.with_raw_response.create(
+        **asked(model, {"text": "a"}, prompt), extra_headers={"anthropic-beta": "context-1m-2025-08-07"}
+    )
+    request = wait_for(servers[0].truth_path, lambda truth: (truth.answer(prompt), truth.answers(prompt)[0]))[1].request
+    assert request.headers.get("anthropic-beta") == ("context-1m-2025-08-07" if model == "claude" else None)
+    assert raw.headers.get("penstock-dropped") == (None if model == "claude" else "anthropic-beta")
+    assert request.headers.get("x-api-key") != "any", "the client's own key stays here"
+
+
+@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("name", CUES)
 def test_whole_answers_equal_the_truth(
     servers: tuple[SimProcess, Served], client: Anthropic, name: str, model: str

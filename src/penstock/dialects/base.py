@@ -112,6 +112,8 @@ class Request(msgspec.Struct, kw_only=True):
     """The same, but of fields without which it would be another answer."""
     fields: dict[str, Any] = {}
     """The whole request in its own dialect, untouched."""
+    headers: Sequence[tuple[str, str]] = ()
+    """Those of `Dialect.request_headers` that it came with: they go on to upstreams of the same dialect."""
 
 
 class Outgoing(NamedTuple):
@@ -205,6 +207,9 @@ class Dialect(Protocol):
     name: str
     max_event_bytes: int
     """An upstream's event above this is a broken one; twice as much may come before its first token."""
+
+    request_headers: Sequence[str]
+    """Headers that are part of a request in this dialect, lower case."""
 
     def parse_request(self, body: bytes) -> Request:
         """Raises Refused (400)."""

@@ -8,7 +8,7 @@ An answer is `event: <name>` with JSON `data`: `start {stream, model}` · `token
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -71,6 +71,7 @@ class Native:
 
     name = "native"
     max_event_bytes = sse.MAX_EVENT_BYTES
+    request_headers: Sequence[str] = ()
 
     def parse_request(self, body: bytes) -> Request:
         asked: _NativeRequest = decode_json(body, _NativeRequest)

@@ -41,6 +41,8 @@ SSE_HEADERS: Headers = (
 UI_HEADERS: Headers = ((b"x-vercel-ai-ui-message-stream", b"v1"),)
 """What `ui-messages` has besides: it is how its clients know the format."""
 MAX_KEY_LENGTH = 255
+MAX_HEADER_LENGTH = 4096
+"""Of what goes on to the upstream."""
 WISHES: tuple[Wish, ...] = get_args(Wish)
 DELIVERIES: tuple[Delivery, ...] = get_args(Delivery)
 
@@ -114,6 +116,11 @@ class StreamFaces:
         if key is not None and not 0 < len(key) <= MAX_KEY_LENGTH:
             raise Refused(400, "invalid_request", f"Idempotency-Key must have 1 to {MAX_KEY_LENGTH} characters")
         request = dialect.parse_request(body)
+        request.headers = [
+            (name, value[:MAX_HEADER_LENGTH])
+            for name in dialect.request_headers
+            if (value := header(scope, name.encode())) is not None
+        ]
         wish = header(scope, b"penstock-delivery")
         if wish is not None and wish not in WISHES:
             raise Refused(400, "invalid_request", f"Penstock-Delivery is one of: {', '.join(WISHES)}")

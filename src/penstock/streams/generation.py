@@ -25,7 +25,7 @@ from penstock.streams.attempt import Attempt, failure
 from penstock.streams.continuation import Continuation
 from penstock.streams.gate import Gate
 from penstock.streams.inspection import inspect
-from penstock.streams.metering import together, used
+from penstock.streams.metering import BYTES_PER_TOKEN, together, used
 from penstock.streams.pace import Pace
 from penstock.streams.plan import Course, Plan, Step
 from penstock.streams.stream import Stream
@@ -123,7 +123,9 @@ class Generation:
             if other is not attempt:
                 other.stop()
                 self._course.stopped(other.step)
-                self.stream.trace.note(now, "stopped", upstream=other.step.upstream.name, why="another was first")
+                spent = self._request_bytes // BYTES_PER_TOKEN if other.answered else None  # it has read the prompt
+                name = other.step.upstream.name
+                self.stream.trace.note(now, "stopped", upstream=name, why="another was first", input_tokens=spent)
         self._running = [attempt]
         self._course.won(attempt.step)
         self.timing.connected, self.timing.first_byte = attempt.connected_at, attempt.first_byte

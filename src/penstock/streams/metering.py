@@ -9,7 +9,7 @@ import msgspec
 from penstock.streams.attempt import Attempt
 from penstock.wire.events import Done, Error, Usage, UsageSource
 
-_BYTES_PER_TOKEN = 4
+BYTES_PER_TOKEN = 4
 """On the way in, where nobody counted."""
 
 
@@ -24,7 +24,7 @@ def used(attempt: Attempt | None, last: Done | Error, request_bytes: int) -> Usa
     if attempt is None or not attempt.answered or (isinstance(last, Error) and not attempt.won):
         return Usage(source="unknown")
     # An event to a token on the way out, as providers send them.
-    return Usage(request_bytes // _BYTES_PER_TOKEN, attempt.tokens, None, None, "estimated")
+    return Usage(request_bytes // BYTES_PER_TOKEN, attempt.tokens, None, None, "estimated")
 
 
 def together(usages: Iterable[Usage]) -> Usage:

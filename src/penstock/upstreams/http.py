@@ -60,17 +60,23 @@ class HttpUpstream:
         """Send the request, over an idle connection or a new one. Raises Refused."""
         dialect = DIALECTS[self.dialect]
         path, body, dropped = dialect.encode_request(request, model)
-        attempt.dropped = tuple(dropped)
+        own = request.headers if request.dialect == self.dialect else ()
+        attempt.dropped = (*dropped, *(name for name, _ in request.headers if not own and name not in _ASSUMED))
         if self._quirks:
             body = adapt(body, self._quirks)
             if "no_done" in self._quirks and isinstance(attempt.probe, ChatProbe):
                 attempt.probe.needs_done = False
         key = self.keys.take(time.monotonic())
-        more = "".join(f"{name}: {value}\r\n" for name, value in dialect.headers(self.keys.key(key)))
+        headers = dict(dialect.headers(self.keys.key(key))) | dict(own)
+        more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         head = f"POST {self._base}{path}{self._head}{more}content-length: {len(body)}\r\n\r\n"
         call = HttpCall(self, attempt, key, head.encode("latin-1") + body)
         call.begin()
         return call
+
+
+_ASSUMED = ("anthropic-version",)
+"""Headers of a client's that ask for nothing, and are not missed where another dialect is spoken."""
 
 
 class HttpCall:

@@ -18,7 +18,7 @@ names its type twice: as the block's `event`, and in its JSON, which is the one 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from penstock.dialects.anthropic.assemble import assemble
 from penstock.dialects.anthropic.collect import collect
@@ -45,6 +45,7 @@ class Anthropic:
 
     name = "anthropic"
     max_event_bytes = sse.MAX_EVENT_BYTES
+    request_headers: Sequence[str] = ("anthropic-beta", "anthropic-version")
 
     def parse_request(self, body: bytes) -> Request:
         return parse_request(body)

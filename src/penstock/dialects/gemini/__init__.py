@@ -15,7 +15,7 @@ a prompt that was blocked, `promptFeedback.blockReason`), and then the connectio
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from penstock.dialects.base import Description, Ending, Outgoing, Request
 from penstock.dialects.gemini.errors import error_body, read_error
@@ -35,6 +35,7 @@ class Gemini:
 
     name = "gemini"
     max_event_bytes = 8 * sse.MAX_EVENT_BYTES  # an image comes in one event
+    request_headers: Sequence[str] = ()
 
     def parse_request(self, body: bytes) -> Request:
         return parse_request(body)

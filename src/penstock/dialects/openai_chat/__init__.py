@@ -12,7 +12,7 @@ Reference: https://platform.openai.com/docs/api-reference/chat and /chat-streami
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from penstock.dialects.base import Description, Ending, Outgoing, Request
 from penstock.dialects.openai_chat.assemble import assemble
@@ -40,6 +40,7 @@ class OpenAIChat:
 
     name = "openai-chat"
     max_event_bytes = sse.MAX_EVENT_BYTES
+    request_headers: Sequence[str] = ("openai-beta",)
 
     def parse_request(self, body: bytes) -> Request:
         return parse_request(body)

@@ -15,7 +15,7 @@ Reference: https://platform.openai.com/docs/api-reference/responses and /respons
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from penstock.dialects.base import Description, Ending, Outgoing, Request
 from penstock.dialects.openai_chat.errors import error_body, read_error
@@ -35,9 +35,9 @@ class OpenAIResponses:
     """See the module. Has no state: one instance serves all."""
 
     name = "openai-responses"
-    max_event_bytes = (
-        8 * sse.MAX_EVENT_BYTES
-    )  # the last event repeats the whole answer, the first the instructions and tools
+    # The last event repeats the whole answer, the first one the instructions and tools.
+    max_event_bytes = 8 * sse.MAX_EVENT_BYTES
+    request_headers: Sequence[str] = ("openai-beta",)
 
     def parse_request(self, body: bytes) -> Request:
         return parse_request(body)

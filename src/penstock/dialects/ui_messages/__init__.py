@@ -16,7 +16,7 @@ it: messages of parts. Its model is named in the field `model`, which a page add
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from penstock.dialects.base import Description, Ending, Outgoing, Request
 from penstock.dialects.ui_messages.collect import collect
@@ -36,6 +36,7 @@ class UIMessages:
 
     name = "ui-messages"
     max_event_bytes = sse.MAX_EVENT_BYTES
+    request_headers: Sequence[str] = ()
 
     def parse_request(self, body: bytes) -> Request:
         return parse_request(body)
