@@ -7,10 +7,24 @@ as many as were asked for, the ids (where they are promised) are contiguous, and
 from __future__ import annotations
 
 from collections import Counter
+from typing import NamedTuple
 
 from bench.histogram import Histogram
 
-CONTENT = b'"content":'
+
+class Spoken(NamedTuple):
+    """What the client asks in, and how it knows tokens and the end."""
+
+    path: str
+    token: bytes
+    """What stands before a token's text."""
+    end: bytes
+
+
+SPOKEN = {
+    "chat": Spoken("/v1/chat/completions", b'"content":', b"data: [DONE]"),
+    "messages": Spoken("/v1/messages", b'"text":', b"event: message_stop"),
+}
 
 
 class Tally:
@@ -74,11 +88,12 @@ class Answer:
     """One stream under check. Feed it what the socket gives; `over` when nothing more is expected."""
 
     __slots__ = (
-        "_chunks", "_done", "_epoch", "_head", "_last", "_offset", "_part", "_rest",
+        "_chunks", "_done", "_end", "_epoch", "_head", "_last", "_mark", "_offset", "_part", "_rest",
         "bytes", "expected", "failure", "ids", "over", "sent_ns", "status", "tally", "tokens",
     )  # fmt: skip
 
-    def __init__(self, tally: Tally, expected: int | None, *, ids: bool = False) -> None:
+    def __init__(self, tally: Tally, expected: int | None, *, ids: bool = False, spoken: str = "chat") -> None:
+        _, self._mark, self._end = SPOKEN[spoken]
         self.tally = tally
         self.expected = expected
         """Tokens asked for; None = endless."""
@@ -115,11 +130,11 @@ class Answer:
         self.bytes += len(data)
         blocks = (self._rest + data if self._rest else data).split(b"\n\n")
         self._rest = blocks.pop()
-        block = b""
+        block, mark, past = b"", self._mark, len(self._mark) + 1
         try:
             for block in blocks:
-                at = block.find(CONTENT) + 11
-                if at > 10 and block[at - 1] == 34 and 48 <= block[at] <= 57:
+                at = block.find(mark) + past
+                if at >= past and block[at - 1] == 34 and 48 <= block[at] <= 57:
                     self._token(int(block[at : block.find(b" ", at)].rstrip(b".")), now)
                 else:
                     self._other(block, now)
@@ -181,14 +196,15 @@ class Answer:
             self.fail("a token after [DONE]")
 
     def _other(self, block: bytes, now: int) -> None:
-        if b"data: [DONE]" in block:
+        if self._end in block:
             self._done += 1
             if self._done > 1:
                 self.fail("[DONE] twice")
             return
-        at = block.find(b'"content": "')  # JSON written with spaces
-        if at >= 0 and block[at + 12 : at + 13].isdigit():
-            self._token(int(block[at + 12 : block.find(b" ", at + 12)].rstrip(b".")), now)
+        spaced = self._mark + b' "'  # JSON written with spaces
+        at = block.find(spaced) + len(spaced)
+        if at >= len(spaced) and block[at : at + 1].isdigit():
+            self._token(int(block[at : block.find(b" ", at)].rstrip(b".")), now)
         elif b'"error"' in block:
             self.fail("error event", block)
 

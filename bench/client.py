@@ -26,10 +26,10 @@ TAIL = 2.0
 
 async def cost(spec: dict[str, Any]) -> dict[str, Any]:
     """CPU per relayed event, latency, time to first token and memory at `streams` concurrent streams."""
-    await warm_up(spec["port"], spec["patience"])
+    await warm_up(spec["port"], spec["patience"], spoken=spec["spoken"])
     pids, origin = proc.tree(spec["proxy"]) if spec["proxy"] else [], proc.tree(spec["origin"])
     idle = proc.memory_bytes(pids)
-    load = Load(spec["port"], ids=spec["ids"])
+    load = Load(spec["port"], ids=spec["ids"], spoken=spec["spoken"])
     ramp = spec["streams"] / spec["connects_per_s"]
     end = time.monotonic() + ramp * 1.1 + SETTLE + spec["seconds"] + TAIL + 2 / spec["rate"]
     await load.open(spec["streams"], spec["connects_per_s"], until_cue(end, spec["rate"], pad=spec["pad"]))

@@ -14,19 +14,20 @@ from collections.abc import Callable
 from typing import Any
 
 from bench import proc
-from bench.check import Answer, Tally
+from bench.check import SPOKEN, Answer, Tally
 
 SOURCES = 16
 """Loopback addresses that clients connect from."""
 
 
-def request_bytes(cue: dict[str, Any], port: int) -> bytes:
-    """A streamed chat completion whose answer the simulated model takes from `cue`."""
-    body = json.dumps(
-        {"model": "m", "stream": True, "messages": [{"role": "user", "content": "sim:" + json.dumps(cue)}]}
-    ).encode()
+def request_bytes(cue: dict[str, Any], port: int, spoken: str = "chat") -> bytes:
+    """A streamed chat completion or message whose answer the simulated model takes from `cue`."""
+    asked: dict[str, Any] = {"model": "m", "stream": True}
+    if spoken == "messages":
+        asked["max_tokens"] = 100_000
+    body = json.dumps({**asked, "messages": [{"role": "user", "content": "sim:" + json.dumps(cue)}]}).encode()
     head = (
-        f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer bench\r\n"
+        f"POST {SPOKEN[spoken].path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer bench\r\n"
         f"Content-Type: application/json\r\nAccept: text/event-stream\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
@@ -63,9 +64,10 @@ class Connection(asyncio.Protocol):
 class Load:
     """Streams towards one server, opened gradually."""
 
-    def __init__(self, port: int, *, ids: bool = False) -> None:
+    def __init__(self, port: int, *, ids: bool = False, spoken: str = "chat") -> None:
         self.port = port
         self.ids = ids
+        self.spoken = spoken
         self.tally = Tally()
         self.answers: list[Answer] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -84,11 +86,11 @@ class Load:
             task.add_done_callback(self._tasks.discard)
 
     async def _connect(self, cue: dict[str, Any]) -> None:
-        answer = Answer(self.tally, None if cue.get("endless") else cue["tokens"], ids=self.ids)
+        answer = Answer(self.tally, None if cue.get("endless") else cue["tokens"], ids=self.ids, spoken=self.spoken)
         self.answers.append(answer)
         source = f"127.0.0.{2 + self._opened % SOURCES}"
         self._opened += 1
-        connection = Connection(answer, request_bytes(cue, self.port))
+        connection = Connection(answer, request_bytes(cue, self.port, self.spoken))
         self._connections.append(connection)
         loop = asyncio.get_running_loop()
         try:
@@ -144,7 +146,7 @@ def until_cue(end: float, rate: float, **more: Any) -> Callable[[], dict[str, An
     return cue
 
 
-async def warm_up(port: int, patience: float, streams: int = 20) -> None:
+async def warm_up(port: int, patience: float, streams: int = 20, spoken: str = "chat") -> None:
     """Wait until the server streams, at most `patience` seconds, then send a few short streams through it.
 
     Raises RuntimeError with what the last attempt saw.
@@ -152,7 +154,7 @@ async def warm_up(port: int, patience: float, streams: int = 20) -> None:
     deadline = time.monotonic() + patience
     cue = {"tokens": 5, "pace": 0.01, "stamp": True}
     while True:
-        probe = Load(port)
+        probe = Load(port, spoken=spoken)
         await probe.open(1, 1, lambda: cue)
         await probe.finish(min(deadline, time.monotonic() + 10) + 0.1)
         if not probe.tally.failures:
@@ -160,7 +162,7 @@ async def warm_up(port: int, patience: float, streams: int = 20) -> None:
         if time.monotonic() > deadline:
             raise RuntimeError(f"it never streamed: {probe.tally.sample[:600]}")
         await asyncio.sleep(0.25)
-    load = Load(port)
+    load = Load(port, spoken=spoken)
     await load.open(streams, 20, lambda: cue)
     await load.finish(time.monotonic() + 15)
     if load.tally.failures:

@@ -46,6 +46,8 @@ class Peer:
     env: dict[str, str] = field(default_factory=dict)
     ids: bool = False
     """It promises contiguous ids."""
+    spoken: str = "chat"
+    """What its clients ask in: `chat` or `messages`."""
     most_streams: int = 1_000_000
     most_events_per_s: float = 1e9
     why: str = ""
@@ -139,12 +141,19 @@ PEERS: dict[str, Peer] = {
             ids=True,
         ),
         Peer(
-            "penstock-translating",
+            "penstock-from-anthropic",
             "Penstock, from anthropic",
             lambda launch: _penstock(launch, PENSTOCK_TRANSLATING),
             _says([str(ROOT / ".venv/bin/python"), "-c", "import penstock; print(penstock.__version__)"], r"(\S+)"),
             # Entries that say nothing in the client's dialect leave gaps in what it sees of the ids.
             ids=False,
+        ),
+        Peer(
+            "penstock-to-anthropic",
+            "Penstock, to anthropic",
+            _penstock,
+            _says([str(ROOT / ".venv/bin/python"), "-c", "import penstock; print(penstock.__version__)"], r"(\S+)"),
+            spoken="messages",
         ),
         Peer("nginx", "nginx", _nginx, _says(["nginx", "-v"], r"nginx/(\S+)"), system="nginx"),
         Peer(

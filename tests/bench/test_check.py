@@ -48,6 +48,21 @@ def test_json_with_spaces(step):
     assert read(whole(blocks), step).failure is None
 
 
+def test_a_good_answer_of_the_messages_api():
+    said = [
+        b'event: message_start\ndata: {"type":"message_start","message":{"content":[]}}\n\n',
+        b'event: content_block_start\ndata: {"content_block":{"type":"text","text":""}}\n\n',
+        *(
+            b'event: content_block_delta\ndata: {"delta":{"type":"text_delta","text":"%d "}}\n\n' % at
+            for at in (1, 2, 3)
+        ),
+        b'event: message_stop\ndata: {"type":"message_stop"}\n\n',
+    ]
+    answer = Answer(Tally(), 3, spoken="messages")
+    answer.feed(whole(said), 5_000)
+    assert (answer.over, answer.failure, answer.tokens) == (True, None, 3)
+
+
 def test_latency_is_recorded_only_when_asked():
     tally = Tally()
     answer = Answer(tally, 3)
