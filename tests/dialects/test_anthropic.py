@@ -25,6 +25,7 @@ from penstock.wire.events import (
     Finish,
     Reasoning,
     Refusal,
+    Segment,
     Token,
     ToolCall,
     Usage,
@@ -174,9 +175,9 @@ class TestRoundTrips:
 
 
 def test_events_reach_its_clients_by_name() -> None:
-    """Every kind of event is told, or meant to come through `end`."""
+    """Every kind of event is told, or meant to come through `end`; segments have no word here."""
     alone: list[Event] = [START, Token("x"), Reasoning("x"), Refusal("x"), ToolCall(0, name="f"), Finish("completed")]
-    assert {type(event) for event in alone} | {Usage, Error, Done} == set(NAMES)
+    assert {type(event) for event in alone} | {Usage, Error, Done, Segment} == set(NAMES)
     assert all(messages.encoder(ABOUT, include_usage=True).encode([event]) for event in alone)
     assert messages.encoder(ABOUT, include_usage=True).encode([Usage(), Done("completed")]) == []
 
