@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from penstock.dialects import DIALECTS, PLANNED
+from penstock.dialects import DIALECTS
 from penstock.dialects.base import Message, decode_json, encode_json
 from penstock.exceptions import Refused
 
@@ -40,4 +40,3 @@ def test_what_was_decoded_can_be_encoded() -> None:
 
 def test_every_dialect_has_its_name() -> None:
     assert all(dialect.name == name for name, dialect in DIALECTS.items())
-    assert not set(DIALECTS) & set(PLANNED)

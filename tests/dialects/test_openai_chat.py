@@ -21,6 +21,7 @@ from penstock.wire.events import (
     Finish,
     Reasoning,
     Refusal,
+    Segment,
     Start,
     Token,
     ToolCall,
@@ -88,9 +89,9 @@ class TestRoundTrips:
 
 
 def test_events_reach_chat_clients_by_name() -> None:
-    """Every kind of event is told, or meant to come through `end`."""
+    """Every kind of event is told, or meant to come through `end`; segments have no word here."""
     encoder = chat.encoder(ABOUT, include_usage=True)
-    silent = (Usage, Error, Done)
+    silent = (Usage, Error, Done, Segment)
     told_alone: list[Event] = [START, Token("x"), Reasoning("x"), Refusal("x"), ToolCall(0), Finish("completed")]
     assert {type(event) for event in told_alone} | set(silent) == set(NAMES)
     assert all(encoder.encode([event]) for event in told_alone)

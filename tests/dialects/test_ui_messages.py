@@ -19,7 +19,7 @@ from penstock.dialects.openai_chat import OpenAIChat
 from penstock.dialects.ui_messages import UIMessages
 from penstock.exceptions import ProtocolError, Refused
 from penstock.wire import sse
-from penstock.wire.events import NAMES, Done, Error, Event, Finish, Reasoning, Refusal, Token, ToolCall, Usage
+from penstock.wire.events import NAMES, Done, Error, Event, Finish, Reasoning, Refusal, Segment, Token, ToolCall, Usage
 from tests.dialects.answers import ABOUT, START, answers, told, usages, written
 from tests.dialects.ui_messages.grammar import legal
 
@@ -188,9 +188,9 @@ class TestWhateverComes:
 
 
 def test_events_reach_its_clients_by_name() -> None:
-    """Every kind of event is told, or meant to come through `end`."""
+    """Every kind of event is told, or meant to come through `end`; segments have no word here."""
     alone: list[Event] = [START, Token("x"), Reasoning("x"), Refusal("x"), ToolCall(0, name="f"), Finish("completed")]
-    assert {type(event) for event in alone} | {Usage, Error, Done} == set(NAMES)
+    assert {type(event) for event in alone} | {Usage, Error, Done, Segment} == set(NAMES)
     assert all(ui.encoder(ABOUT, include_usage=True).encode([event]) for event in alone)
     assert ui.encoder(ABOUT, include_usage=True).encode([Usage(), Done("completed")]) == []
 
