@@ -71,6 +71,17 @@ def test_a_missing_file_and_a_missing_module(tmp_path: Path) -> None:
     assert run("check", "--config", str(path), cwd=tmp_path).returncode == 0, "modules beside the caller are found"
 
 
+@pytest.mark.parametrize("descriptors", [6, 10, 14, 31])
+def test_too_few_descriptors_are_one_clear_line(tmp_path: Path, descriptors: int) -> None:
+    path = tmp_path / "penstock.toml"
+    path.write_text(CONFIG.format(sim="http://127.0.0.1:1", route=""))
+    command = f"ulimit -n {descriptors}; exec {sys.executable} -m penstock serve --port 0 --config {path}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    (told,) = done.stderr.splitlines()
+    assert told.startswith(f"penstock: only {descriptors} files may be open here")
+
+
 def test_the_demo_stays_on_loopback() -> None:
     done = run("demo", "--host", "0.0.0.0", "--port", "0")
     assert done.returncode == 2

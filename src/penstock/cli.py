@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import click
 
-from penstock.app import Penstock
+from penstock.app import Penstock, raise_descriptor_limit
 from penstock.config import Config, convert, load
 from penstock.config import check as check_config
 from penstock.doctor.command import command as doctor
@@ -29,6 +29,9 @@ from penstock.version import __version__
 
 LEAVING_SECONDS = 2.0
 """How long user code has to end after the last stream has: its generators' `finally`, its threads."""
+
+FEWEST_DESCRIPTORS = 32
+"""What an event loop, a listener and a few connections take; with fewer, uvloop may abort without a word."""
 
 
 class _Commands(click.Group):
@@ -154,6 +157,10 @@ def _listen(config: Config, host: str | None, port: int | None) -> None:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     for note in config.notes:
         logging.getLogger("penstock").warning("%s", note)
+    if (most := raise_descriptor_limit()) < FEWEST_DESCRIPTORS:
+        raise ConfigError(
+            f"only {most} files may be open here, and serving takes {FEWEST_DESCRIPTORS}: raise it (ulimit -Hn)"
+        )
     try:
         listener = bind(config.server.host, config.server.port)
     except OSError as error:

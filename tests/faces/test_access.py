@@ -87,6 +87,8 @@ ROUTES = (
     ("POST", "/v1/responses"),
     ("GET", "/v1/doctor"),
     ("GET", "/v1/models"),
+    ("GET", "/v1/models/m"),
+    ("POST", "/api/chat"),
 )
 
 
@@ -135,6 +137,8 @@ async def test_a_tenant_sees_and_uses_only_its_models(servers: tuple[SimProcess,
     got = await fetch(servers[1].port, "POST", "/v1/chat/completions", chat({}), headers)
     assert (got.status, got.json["error"]["code"]) == (404, "model_not_found")
     assert (await fetch(servers[1].port, "GET", "/v1/models", headers=headers)).json["data"] == []
+    for key, status in (("key-a", 200), ("key-c", 404)):
+        assert (await fetch(servers[1].port, "GET", "/v1/models/m", headers={"x-api-key": key})).status == status
 
 
 @pytest.mark.anyio

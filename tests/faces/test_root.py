@@ -27,6 +27,7 @@ async def test_an_allowed_page_may_ask_and_read(port: int) -> None:
     assert (asked.status, asked.headers["access-control-allow-origin"]) == (204, "https://app.example.com")
     assert "idempotency-key" in asked.headers["access-control-allow-headers"]
     assert "last-event-id" in asked.headers["access-control-allow-headers"]
+    assert "penstock-delivery" in asked.headers["access-control-allow-headers"]
     for method, path, body in (
         ("POST", "/v1/streams", chat({"text": "x"})),
         ("GET", "/v1/models", None),
@@ -42,6 +43,31 @@ async def test_a_foreign_page_may_not(port: int) -> None:
         got = await fetch(port, method, path, chat({}), {"Origin": "https://evil.example"})
         assert (got.status, got.json["error"]["code"]) == (403, "origin_not_allowed")
         assert "access-control-allow-origin" not in got.headers
+
+
+async def test_refusals_are_told_in_the_dialect_of_the_address(port: int) -> None:
+    for method, path, shape in (
+        ("GET", "/v1/nope", {"error": {"message", "type", "param", "code"}}),
+        ("POST", "/v1/responses/compact", {"error": {"message", "type", "param", "code"}}),
+        ("POST", "/v1/messages/count_tokens", {"type": str, "error": {"type", "message", "code"}}),
+        ("POST", "/v1/messages/batches", {"type": str, "error": {"type", "message", "code"}}),
+        ("GET", "/v1/streams/x/nope", {"error": {"code", "message", "retryable"}}),
+        ("POST", "/api/nope", {"error": {"code", "message", "retryable"}}),
+    ):
+        got = await fetch(port, method, path)
+        assert got.status == 404, path
+        assert got.json["error"]["code"] == "not_found", path
+        assert got.json.keys() == shape.keys(), path
+        assert got.json["error"].keys() == shape["error"], path
+
+
+async def test_a_wrong_position_is_named_where_it_stood(port: int) -> None:
+    made = await fetch(port, "POST", "/v1/streams", chat({"text": "x"}))
+    path = f"/v1/streams/{made.stream_id}"
+    asked = await fetch(port, "GET", f"{path}?after=nonsense")
+    assert (asked.json["error"]["code"], asked.json["error"]["param"]) == ("invalid_position", "after")
+    header = await fetch(port, "GET", f"{path}?after=ignored", headers={"Last-Event-ID": "nonsense"})
+    assert header.json["error"]["param"] == "Last-Event-ID"
 
 
 async def test_every_answer_of_a_stream_names_it(port: int) -> None:

@@ -14,6 +14,3 @@ _ALL: tuple[Dialect, ...] = (OpenAIChat(), OpenAIResponses(), Anthropic(), Gemin
 
 DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in _ALL}
 """Every dialect by its name in configuration and in `?format=`."""
-
-PLANNED: tuple[str, ...] = ()
-"""Names that the contract reserves and that this version cannot speak yet."""

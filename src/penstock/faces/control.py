@@ -8,11 +8,13 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
-from penstock.dialects import DIALECTS
 from penstock.exceptions import Refused
 from penstock.faces.access import Access
+from penstock.faces.asgi import local_path
 from penstock.faces.openapi import STREAM_PATHS
+from penstock.faces.root import spoken_at
 from penstock.gateway import Gateway
 from penstock.version import __version__
 
@@ -32,11 +34,14 @@ def control(gateway: Gateway, access: Access) -> FastAPI:
     async def models(request: Request) -> dict[str, Any]:
         """The public model names that the caller may use, in OpenAI's shape."""
         tenant = access.tenant(request.scope)
-        names = [name for name in gateway.routes if tenant.may_use(name)]
-        return {
-            "object": "list",
-            "data": [{"id": name, "object": "model", "created": 0, "owned_by": "penstock"} for name in names],
-        }
+        return {"object": "list", "data": [_model(name) for name in gateway.routes if tenant.may_use(name)]}
+
+    @app.get("/v1/models/{name:path}", tags=["models"])
+    async def model(request: Request, name: str) -> dict[str, Any]:
+        """One of them."""
+        if name not in gateway.routes or not access.tenant(request.scope).may_use(name):
+            raise Refused(404, "model_not_found", f"there is no model {name[:100]!r} here", param="model")
+        return _model(name)
 
     @app.get("/healthz", tags=["operations"])
     async def healthz() -> dict[str, Any]:
@@ -50,10 +55,15 @@ def control(gateway: Gateway, access: Access) -> FastAPI:
         told = {"status": "draining" if draining else "ready", "live_streams": gateway.live()}
         return JSONResponse(told, status_code=503 if draining else 200)
 
+    for path, probe in (("/healthz", healthz), ("/readyz", readyz)):
+        # Some load balancers ask for no more than the head. It is no address of its own, and not described as one.
+        app.add_api_route(path, probe, methods=["HEAD"], include_in_schema=False)
+
     @app.exception_handler(Refused)
     async def refused(request: Request, error: Refused) -> Response:
-        dialect = DIALECTS["openai-chat" if request.url.path.startswith("/v1/") else "native"]
-        return Response(dialect.error_body(error), error.status, media_type="application/json")
+        body = spoken_at(local_path(request.scope)).error_body(error)
+        headers = {"allow": error.allow} if error.allow else None
+        return Response(body, error.status, headers, media_type="application/json")
 
     @app.exception_handler(404)
     @app.exception_handler(405)
@@ -61,7 +71,11 @@ def control(gateway: Gateway, access: Access) -> FastAPI:
         status = error.status_code if isinstance(error, HTTPException) else 404
         word = "method_not_allowed" if status == 405 else "not_found"
         said = "this address does not take this method" if status == 405 else "there is no such address"
-        return await refused(request, Refused(status, word, said))
+        told = Refused(status, word, said)
+        if status == 405:
+            here = [route for route in app.routes if route.matches(request.scope)[0] != Match.NONE]
+            told.allow = ", ".join(sorted({method for route in here for method in getattr(route, "methods", ())}))
+        return await refused(request, told)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, _error: Exception) -> Response:
@@ -76,3 +90,7 @@ def control(gateway: Gateway, access: Access) -> FastAPI:
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend the description
     return app
+
+
+def _model(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "penstock"}

@@ -10,6 +10,12 @@ _SSE = {
 }
 _ERROR = {"description": "A refusal, in the caller's dialect.", "content": {"application/json": {}}}
 _BODY = {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
+_DELIVERIES = ["stream", "tools", "buffer"]
+_WISH = {
+    "name": "Penstock-Delivery",
+    "in": "header",
+    "schema": {"type": "string", "enum": ["stream", "buffer", "auto"]},
+}
 _KEY = {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 255}}
 _ID = {"name": "stream_id", "in": "path", "required": True, "schema": {"type": "string"}}
 
@@ -24,7 +30,7 @@ def _opens(summary: str) -> dict[str, Any]:
         "post": {
             "tags": ["streams"],
             "summary": summary,
-            "parameters": [_KEY],
+            "parameters": [_KEY, _WISH],
             "requestBody": _BODY,
             "responses": {"200": _SSE, "4XX": _ERROR, "5XX": _ERROR},
         }
@@ -35,6 +41,7 @@ STREAM_PATHS: dict[str, Any] = {
     "/v1/chat/completions": _opens("OpenAI's chat completions, streamed or not"),
     "/v1/responses": _opens("OpenAI's responses, streamed or not"),
     "/v1/messages": _opens("Anthropic's messages, streamed or not"),
+    "/api/chat": _opens("The AI SDK's UI messages, always streamed"),
     "/v1/doctor": {
         "get": {
             "tags": ["operations"],
@@ -59,15 +66,7 @@ STREAM_PATHS: dict[str, Any] = {
             },
         }
     },
-    "/v1/streams": {
-        "post": {
-            "tags": ["streams"],
-            "summary": "Open a stream in the native dialect",
-            "parameters": [_KEY],
-            "requestBody": _BODY,
-            "responses": {"200": _SSE, "4XX": _ERROR, "5XX": _ERROR},
-        }
-    },
+    "/v1/streams": _opens("Open a stream in the native dialect"),
     "/v1/streams/{stream_id}": {
         "get": {
             "tags": ["streams"],
@@ -77,6 +76,7 @@ STREAM_PATHS: dict[str, Any] = {
                 {"name": "Last-Event-ID", "in": "header", "schema": {"type": "string"}},
                 _query("after", {"type": "string"}, "A position; `Last-Event-ID` comes first."),
                 _query("format", {"type": "string", "default": "native"}, "The dialect to read the stream in."),
+                _query("delivery", {"type": "string", "enum": _DELIVERIES}, "Without it, as the stream was asked for."),
                 _query(
                     "include_usage", {"type": "boolean"}, "Show the usage where the dialect leaves that to the client."
                 ),

@@ -22,7 +22,6 @@ from penstock.faces.streams import StreamFaces, dialect_of
 log = logging.getLogger("penstock.faces")
 
 NATIVE = DIALECTS["native"]
-CHAT = DIALECTS["openai-chat"]
 ADDRESSES = {
     "/v1/chat/completions": "openai-chat",
     "/v1/responses": "openai-responses",
@@ -30,16 +29,31 @@ ADDRESSES = {
     "/v1/streams": "native",
     "/api/chat": "ui-messages",
 }
-CREATES = {path: DIALECTS[name] for path, name in ADDRESSES.items() if name in DIALECTS}
+CREATES = {path: DIALECTS[name] for path, name in ADDRESSES.items()}
 """Addresses where an answer begins, and the dialect spoken there."""
 
 STREAMS = "/v1/streams/"
+EXPOSED = b"penstock-dropped, penstock-stream-id, retry-after"
 CORS = (
     (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
-    (b"access-control-allow-headers", b"authorization, content-type, idempotency-key, last-event-id, x-api-key"),
-    (b"access-control-expose-headers", b"penstock-stream-id, retry-after"),
+    (
+        b"access-control-allow-headers",
+        b"authorization, content-type, idempotency-key, last-event-id, penstock-delivery, x-api-key",
+    ),
+    (b"access-control-expose-headers", EXPOSED),
     (b"access-control-max-age", b"600"),
 )
+
+
+def spoken_at(path: str) -> Dialect:
+    """The dialect in which refusals at an address are told: OpenAI's for what is nobody's own below `/v1/`."""
+    if path in CREATES:
+        return CREATES[path]
+    if path.startswith("/v1/messages/"):
+        return CREATES["/v1/messages"]
+    if path.startswith("/v1/") and not path.startswith("/v1/streams"):
+        return CREATES["/v1/chat/completions"]
+    return NATIVE
 
 
 class Root:
@@ -68,7 +82,7 @@ class Root:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = local_path(scope)
-        dialect = CREATES.get(path, CHAT if path.startswith("/v1/") and not path.startswith("/v1/streams") else NATIVE)
+        dialect = spoken_at(path)
         headers: Headers = self._cors(scope)
         started = False
 
@@ -116,7 +130,12 @@ class Root:
         if action == "":
             _allow(scope, "GET")
             dialect = dialect_of(query(scope).get("format", "native"))
-            await self._streams.attach(stream_id, dialect, scope, receive, send, headers)
+            try:
+                await self._streams.attach(stream_id, dialect, scope, receive, send, headers)
+            except Refused as refused:
+                if refused.code == "invalid_position" and not header(scope, b"last-event-id"):
+                    refused.param = "after"  # a position comes in either place
+                raise
             return dialect
         if action == "trace":
             _allow(scope, "GET")
@@ -138,7 +157,7 @@ class Root:
             return []
         return [
             (b"access-control-allow-origin", origin.encode("latin-1")),
-            (b"access-control-expose-headers", b"penstock-stream-id, retry-after"),
+            (b"access-control-expose-headers", EXPOSED),
             (b"vary", b"origin"),
         ]
 
