@@ -15,11 +15,11 @@ from penstock.dialects.base import Request
 from penstock.exceptions import InvalidPosition, Refused
 from penstock.policy.course import Route, Walk
 from penstock.policy.delivery import Wish, choose
+from penstock.streams.framing import Format
 from penstock.streams.generation import Generation
 from penstock.streams.journal import IdempotencyKey, Journal
 from penstock.streams.reader import Reader, Sink
 from penstock.streams.stream import Stream
-from penstock.streams.view import Format
 from penstock.streams.wheel import Wheel
 from penstock.wire.position import Position
 

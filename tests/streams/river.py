@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from penstock.dialects import DIALECTS
 from penstock.dialects.base import Description
 from penstock.dialects.native import decode_event
+from penstock.streams.framing import Format, part_mark
 from penstock.streams.reader import Reader
 from penstock.streams.stream import RETAIN_BYTES, Stream
-from penstock.streams.view import Format, part_mark
 from penstock.streams.wheel import Wheel
 from penstock.wire import sse
 from penstock.wire.events import Event, Start, Terminal, Token, Usage

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from penstock.dialects.native import encode_event
 from penstock.streams import delivery
 from penstock.streams.delivery import Packer, problem
-from penstock.streams.view import Format
+from penstock.streams.framing import Format
 from penstock.wire.events import Done, Event, Finish, Reasoning, Start, Token, ToolCall
 from tests.streams.river import Bowl, follow
 from tests.streams.scene import Scene

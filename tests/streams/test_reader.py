@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from penstock.dialects import DIALECTS
 from penstock.dialects.native import encode_event
-from penstock.streams.view import Format
+from penstock.streams.framing import Format
 from penstock.wire import sse
 from penstock.wire.events import Done, Error, Event, Start, Terminal, Usage
 from tests.dialects.answers import pieces

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.dialects import DIALECTS
-from penstock.streams.view import Format
+from penstock.streams.framing import Format
 from penstock.wire import sse
 from penstock.wire.events import Done, Error, Event, Finish, Reasoning, Terminal, Token, ToolCall, Usage
 from tests.streams.river import (

@@ -27,9 +27,9 @@ from penstock.gateway import Gateway
 from penstock.policy.delivery import Wish
 from penstock.streams.attempt import STATUS
 from penstock.streams.delivery import Delivery
+from penstock.streams.framing import Format
 from penstock.streams.reader import STUCK_AFTER
 from penstock.streams.stream import End, Stream
-from penstock.streams.view import Format
 from penstock.wire.events import Done, Error
 from penstock.wire.position import Position
 

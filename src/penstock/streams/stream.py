@@ -13,11 +13,12 @@ from penstock.dialects import DIALECTS
 from penstock.dialects.base import Description
 from penstock.exceptions import InvalidPosition, Refused
 from penstock.streams.delivery import Delivery
+from penstock.streams.framing import Format, part_mark
 from penstock.streams.log import Log
 from penstock.streams.reader import NOWHERE, STUCK_AFTER, Reader, Sink
 from penstock.streams.timing import Timing
 from penstock.streams.trace import Trace
-from penstock.streams.view import Format, SourceView, TranslatedView, View, part_mark
+from penstock.streams.view import SourceView, TranslatedView, View
 from penstock.streams.wheel import Wheel
 from penstock.wire.events import Done, Event, Start, Terminal, Usage
 from penstock.wire.position import Position, parse_position
