@@ -70,6 +70,16 @@ async def test_an_upstream_of_another_dialect_goes_on() -> None:
     assert b"segment" not in chat.data
 
 
+async def test_the_last_upstream_s_own_usage_block_stays_out_of_the_native_log() -> None:
+    stage = Stage("openai-chat", plan=PLAN)
+    chat = Bowl()
+    follow(stage.stream, chat, CHAT)
+    stage.answers("a", HELLO, STOP, USED, DONE)
+    assert names(stage) == ["start", "token", "finish", "usage", "done"]
+    assert chat.data.count(b"prompt_tokens") == 1
+    assert stage.last == Done("completed")
+
+
 async def test_both_are_metered() -> None:
     stage = Stage("openai-chat", "native", plan=PLAN)
     stage.answers("a", HELLO, WORLD)

@@ -147,7 +147,8 @@ class Gate:
                     if self._stream.end is not None:
                         return
                     if refused is not None:
-                        self._generation.refuse(*refused)
+                        code, reason = refused
+                        self._generation.fail(code, reason, retryable=code != "refused")
                         return
                 self._passed += new
                 turn = 0

@@ -123,8 +123,10 @@ class Generation:
             if other is not attempt:
                 other.stop()
                 self._course.stopped(other.step)
-                spent = self._request_bytes // BYTES_PER_TOKEN if other.answered else None  # it has read the prompt
-                name = other.step.upstream.name
+                name, spent = (
+                    other.step.upstream.name,
+                    self._request_bytes // BYTES_PER_TOKEN if other.answered else None,
+                )
                 self.stream.trace.note(now, "stopped", upstream=name, why="another was first", input_tokens=spent)
         self._running = [attempt]
         self._course.won(attempt.step)
@@ -168,10 +170,6 @@ class Generation:
         """What the gate held back has reached the readers."""
         self._said_at = self._now()
         self._commit()
-
-    def refuse(self, code: str, reason: str) -> None:
-        """The gate let no more pass."""
-        self.fail(code, reason, retryable=code != "refused")
 
     def lost(self, attempt: Attempt, error: Error, refused: Refused) -> None:
         """`attempt` failed. Before the first token there may be another; after it this is the end."""
@@ -341,7 +339,9 @@ class Generation:
         now = self._now()
         self.stream.trace.note(now, "ended", outcome=last.outcome, code=last.code if isinstance(last, Error) else None)
         usage = together([*self._spent, used(told, last, self._request_bytes)])
-        self.stream.finish(now, usage, told.probe.held if told else None, last)
+        # The upstream's own last block is for a log of its own blocks.
+        held = told.probe.held if told and self._continuation is None else None
+        self.stream.finish(now, usage, held, last)
         if self._on_end is not None:
             self._on_end(self)
 
