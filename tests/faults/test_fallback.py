@@ -13,7 +13,7 @@ from penstock.sim.process import SimProcess, running
 from penstock.sim.truth import Answered, Truth
 from tests.support.client import Response, fetch, told
 from tests.support.dialects import ASKED, Spoken
-from tests.support.routes import asked, at, key_of, marks, route, routed, upstream
+from tests.support.routes import SHORT, asked, at, key_of, marks, route, routed, upstream
 from tests.support.serving import Served, free_port
 
 pytestmark = pytest.mark.anyio
@@ -36,6 +36,7 @@ def place() -> Iterator[Place]:
             route("again", "a", retries=2),
             route("never-again", "a", "b", retries=0),
             route("goes-on", "a", "claude", "b", continuation=True),
+            route("brisk", "a", timeouts={**SHORT, "min_tokens_per_second": 5}),
         )
         with routed(*tables) as served:
             yield sim, served
@@ -230,3 +231,11 @@ async def test_a_cut_answer_goes_on_at_the_next_upstream_when_the_route_says_so(
     assert [mark for mark in await marks(place[1], got) if mark.startswith("continued")] == ["continued claude"]
     late = await fetch(place[1].port, "GET", f"/v1/streams/{got.stream_id}")
     assert [block.json["number"] for block in late.blocks if block.event == "segment"] == [2]
+
+
+async def test_fault_slow_drip_is_let_go_of_when_the_route_asks_for_a_pace(place: Place, client: Spoken) -> None:
+    """The same answer passes where the route says nothing of the kind."""
+    prompt = f"drips-{client.name}"
+    for model, ends in (("brisk", "bad"), ("two", "good")):
+        got = await ask(place, client, model, f"{prompt}-{model}", {"tokens": 4, "pace": 0.6})
+        assert client.endings_of(got.blocks) == [ends]
