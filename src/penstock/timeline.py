@@ -103,6 +103,9 @@ def _words(mark: dict[str, Any], facts: dict[str, Any]) -> str:
         case "detached":
             return f"a reader in {facts.get('format')}; {facts.get('readers')} left"
         case "stopped":
-            return f"{facts.get('upstream')}: {facts.get('why')}"
+            read = f"; it had read about {facts['input_tokens']} tokens" if "input_tokens" in facts else ""
+            return f"{facts.get('upstream')}: {facts.get('why')}{read}"
+        case "continued":
+            return f"{facts.get('upstream')} goes on after event {facts.get('after')}"
         case _:
             return " ".join(str(fact) for fact in facts.values())

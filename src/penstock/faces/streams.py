@@ -1,8 +1,6 @@
 """Faces that stream: raw ASGI, one coroutine per request and nothing per event.
 
-POST /v1/chat/completions      OpenAI's chat completions, streamed or not
-POST /v1/streams               native
-POST /api/chat                 the Vercel AI SDK's UI messages
+POST, one address a dialect    begin an answer, streamed or not (`ADDRESSES` in penstock.faces.root)
 GET  /v1/streams/{id}          attach or resume, in any dialect
 GET  /v1/streams/{id}/trace    what happened to it, and when
 POST /v1/streams/{id}/cancel   cancel, with the offset that was seen
