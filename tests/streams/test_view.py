@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import math
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.dialects import DIALECTS
+from penstock.dialects.native import encode_event
 from penstock.streams.framing import Format
 from penstock.wire import sse
 from penstock.wire.events import Done, Error, Event, Finish, Reasoning, Terminal, Token, ToolCall, Usage
@@ -281,3 +283,71 @@ async def test_in_one_rendering_what_follows_a_position_is_exact(
         if not seen:
             follow(stream, rest, format, id)
             assert bytes(rest.data) == b"".join(blocks[count:])
+
+
+async def test_a_reader_that_is_overtaken_on_its_way_to_its_place_gets_there(
+    time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It resumes near the end, in a dialect that nobody has rendered, while the log forgets what it goes through."""
+    monkeypatch.setattr("penstock.streams.view.STEPS", 2)
+    monkeypatch.setattr("penstock.streams.reader.SILENT_READS", 1)
+    stream, live, late = new_stream(time.wheel, retain=4000), Bowl(), Bowl()
+    follow(stream, live)
+    for entry in entries_of("native", [Token("a")] * 60):
+        stream.append(entry)
+    follow(stream, late, CHAT, f"{EPOCH}:{stream.produced}")
+    for _ in range(40):
+        for _ in range(3):
+            stream.append(encode_event(Token("b")))
+        await asyncio.sleep(0)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert stream.log.first > 60
+    assert late.reader is not None
+    assert late.reader.is_level
+    stream.finish(1.0, USAGE, None, LASTS[0])
+    assert bytes(late.data).count(b'"content":"b"') == 120
+    assert late.ended
+
+
+async def test_one_reader_s_defect_keeps_nobody_from_the_end(time: Time) -> None:
+    stream, broken, others = new_stream(time.wheel), Bowl(room=1), [Bowl(room=1) for _ in range(5)]
+    stream.append(encode_event(Token("a")))
+    for bowl in (broken, *others):
+        follow(stream, bowl)
+    ended: list[str] = []
+    stream.on_end.append(lambda stream: ended.append(stream.id))
+    assert broken.reader is not None
+
+    def fails() -> None:
+        raise RuntimeError("a defect")
+
+    broken.full = False
+    for bowl in others:
+        bowl.full = False
+    object.__setattr__(broken, "write", lambda data: fails())
+    broken.reader.write = broken.write
+    stream.finish(1.0, USAGE, None, LASTS[0])
+    assert broken.aborted
+    assert all(bowl.ended for bowl in others)
+    assert ended == [stream.id]
+
+
+@pytest.mark.parametrize("format", ANYHOW)
+async def test_who_saw_more_than_a_cancel_keeps_gets_an_end_that_comes_after_it(time: Time, format: Format) -> None:
+    stream, ahead = new_stream(time.wheel), Bowl()
+    follow(stream, ahead, format)
+    for entry in entries_of("native", [Token("a"), *CALLS["0"], *CALLS["1"], Token("b")]):
+        stream.append(entry)
+    seen = ahead.ids[-1] if ahead.ids else None
+    assert ahead.reader is not None
+    ahead.reader.lost()
+    stream.finish(1.0, USAGE, None, Done("cancelled", 3))
+    again = Bowl()
+    follow(stream, again, format, seen)
+    ids = [*ahead.ids, *again.ids]
+    assert all(a < b for a, b in itertools.pairwise(map(order, ids)))
+    late = Bowl()
+    follow(stream, late, format)
+    assert again.names == late.names[-len(again.names) :]
+    assert len(again.names) >= 1

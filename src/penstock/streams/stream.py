@@ -6,6 +6,7 @@ queue, task or await between the upstream's bytes and the clients'.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -22,6 +23,8 @@ from penstock.streams.view import SourceView, TranslatedView, View
 from penstock.streams.wheel import Wheel
 from penstock.wire.events import Done, Event, Start, Terminal, Usage
 from penstock.wire.position import Position, parse_position
+
+log = logging.getLogger("penstock.streams")
 
 RETAIN_BYTES = 4 * 1024 * 1024
 """How much of a stream is kept, by default (4 MiB)."""
@@ -181,7 +184,12 @@ class Stream:
         if kept is not None:
             self.log.drop_after(kept)
         for reader in list(self.readers):
-            reader.pump()
+            try:
+                reader.pump()
+            except Exception:  # a defect of one reader's must not keep the others from the end
+                log.exception("stream %s: a reader in %s failed", self.id, reader.view.format.dialect)
+                reader.lost()
+                reader.sink.abort()
         for callback in self.on_end:
             callback(self)
         self.on_end.clear()

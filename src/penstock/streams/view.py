@@ -198,7 +198,7 @@ class TranslatedView:
     def read(self, reader: Reader, most: int) -> bytes:
         stream, log = self._stream, self._stream.log
         cursor = reader.cursor
-        if cursor is None:
+        if cursor is None or cursor.offset < log.first:  # it may be overtaken on its way to where the reader stands
             cursor = reader.cursor = self._beginning()
         parts: list[bytes] = []
         size = steps = 0
@@ -230,7 +230,9 @@ class TranslatedView:
         if self._last is None:
             self._last = self._render_last(reader)
         blocks, group = self._last
-        return _frame_last(stream, self.format, blocks, group, reader, reader.cursor.seen if reader.cursor else 0)
+        cursor = reader.cursor
+        seen = cursor.seen if cursor is not None and cursor.group.whole == group.whole else 0
+        return _frame_last(stream, self.format, blocks, group, reader, seen)
 
     def position(self, reader: Reader) -> str:
         return f"{self._stream.epoch}:{reader.cursor or reader.offset}"
@@ -243,7 +245,11 @@ class TranslatedView:
         if cursor is None or cursor.offset != stream.log.last:
             cursor = self._replayed(stream.log.last)
         blocks = cursor.encoder.encode([Start(stream.id, stream.about.model)]) if stream.end_offset == 1 else []
-        return [*blocks, *cursor.end(usage, last)], cursor.group
+        blocks += cursor.end(usage, last)
+        if isinstance(last, Done) and last.kept is not None:
+            # Some have seen more than what is kept: the end comes after all of it.
+            return blocks, Group(stream.end_offset - 1, 0)
+        return blocks, cursor.group
 
     def forget(self, first: int) -> None:
         self._base = self._replayed(first)
