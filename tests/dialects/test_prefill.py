@@ -55,3 +55,27 @@ def test_a_list_of_items_gets_one_more() -> None:
 def test_who_speaks_something_else_is_not_continued() -> None:
     request = DIALECTS["openai-chat"].parse_request(msgspec.json.encode(ASKED["openai-chat"]))
     assert prefilled(msgspec.structs.replace(request, dialect="gemini"), "one") is None
+
+
+@pytest.mark.parametrize(
+    ("dialect", "limit"),
+    [
+        ("openai-chat", "max_tokens"),
+        ("openai-chat", "max_completion_tokens"),
+        ("anthropic", "max_tokens"),
+        ("openai-responses", "max_output_tokens"),
+    ],
+)
+def test_what_was_said_counts_towards_the_limit(dialect: str, limit: str) -> None:
+    body = {**ASKED[dialect], limit: 9}
+    request = DIALECTS[dialect].parse_request(msgspec.json.encode(body))
+    for said, left in ((4, 5), (9, 1), (50, 1)):
+        more = prefilled(request, "one", said)
+        assert more is not None
+        assert (more.max_tokens, more.fields[limit]) == (left, left)
+
+
+@pytest.mark.parametrize("dialect", ["openai-chat", "anthropic", "native"])
+def test_who_has_begun_the_answer_already_is_not_given_a_second_beginning(dialect: str) -> None:
+    body = {**ASKED[dialect], "messages": [*HI, {"role": "assistant", "content": "Sure:"}]}
+    assert prefilled(DIALECTS[dialect].parse_request(msgspec.json.encode(body)), "one") is None

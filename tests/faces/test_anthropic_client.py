@@ -149,6 +149,11 @@ def test_betas_go_on_to_who_knows_them_and_are_named_where_nobody_does(
     assert request.headers.get("x-api-key") != "any", "the client's own key stays here"
 
 
+def test_betas_without_end_are_refused(client: Anthropic) -> None:
+    with pytest.raises(anthropic.BadRequestError, match="more than 4096 characters"):
+        client.messages.create(**asked("claude", {"text": "a"}), extra_headers={"anthropic-beta": "x" * 5000})
+
+
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("name", CUES)
 def test_whole_answers_equal_the_truth(
@@ -192,7 +197,8 @@ def test_the_upstream_is_asked_in_its_dialect(servers: tuple[SimProcess, Served]
     (answered,) = wait_for(servers[0].truth_path, lambda truth: truth.answers("asked-as-it-came"))
     request = answered.request
     assert request.path == "/v1/messages"
-    assert (request.headers["x-api-key"], request.headers["anthropic-version"]) == ("sk-ant-upstream", "2023-06-01")
+    assert request.headers["x-api-key"] == "sk-ant-upstream"
+    assert request.headers["anthropic-version"] == client.default_headers["anthropic-version"], "the client's own"
     assert "authorization" not in request.headers
     assert (request.body["model"], request.body["stream"]) == ("claude-9", True)
     assert (request.body["system"], request.body["top_k"]) == ("be kind", 7)

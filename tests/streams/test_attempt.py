@@ -202,6 +202,16 @@ async def test_an_answer_that_ended_before_the_bytes_broke_is_whole(wrong: bytes
     assert stage.last == Done("completed")
 
 
+async def test_an_upstream_can_not_cancel_and_keeps_nothing_back() -> None:
+    stage = Stage("native")
+    stage.answers("a", encode_event(Token("a")), encode_event(Done("cancelled")))
+    assert isinstance(stage.last, Error)
+    assert stage.last.code == "upstream_error"
+    stage = Stage("native")
+    stage.answers("a", encode_event(Token("a")), encode_event(Token("b")), encode_event(Done("completed", 2)))
+    assert (stage.text, stage.last) == ("ab", Done("completed"))
+
+
 # -- another dialect ---------------------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from penstock.dialects.native import encode_event
 from penstock.dialects.openai_chat import DONE
+from penstock.streams.framing import Format
 from penstock.streams.plan import Plan, Timeouts
 from penstock.wire.events import Done, Error, Segment, Start, Token, Usage
 from tests.streams.river import CHAT, Bowl, follow
@@ -78,6 +79,27 @@ async def test_the_last_upstream_s_own_usage_block_stays_out_of_the_native_log()
     assert names(stage) == ["start", "token", "finish", "usage", "done"]
     assert chat.data.count(b"prompt_tokens") == 1
     assert stage.last == Done("completed")
+
+
+async def test_an_upstream_s_own_segments_are_its_own_affair() -> None:
+    """A Penstock behind a Penstock may continue answers too."""
+    stage = Stage("native", "native", plan=PLAN)
+    stage.answers("a", encode_event(Token("one")), encode_event(Segment(2)), encode_event(Token(" two")))
+    stage.attempt("a").ended()
+    stage.answers("b", encode_event(Token(" three")), encode_event(Done("completed")))
+    assert stage.text == "one two three"
+    assert [event for event in stage.stream.events() if isinstance(event, Segment)] == [Segment(2)]
+
+
+async def test_delivered_whole_it_has_no_seams() -> None:
+    stage = Stage("openai-chat", "openai-chat", plan=PLAN)
+    whole = Bowl()
+    follow(stage.stream, whole, Format("native", True, "buffer"))
+    stage.answers("a", HELLO)
+    stage.attempt("a").ended()
+    stage.answers("b", WORLD, STOP, DONE)
+    assert whole.names == ["start", "token", "finish", "usage", "done"]
+    assert whole.text == "hello world"
 
 
 async def test_both_are_metered() -> None:

@@ -11,6 +11,7 @@ import pytest
 from penstock.dialects.native import encode_event
 from penstock.streams.gate import AHEAD_BYTES, TURN_BYTES, Check, GateRule, Passage
 from penstock.streams.plan import Plan
+from penstock.streams.stream import End
 from penstock.wire.events import Done, Error, Reasoning, Token, ToolCall
 from tests.streams.river import NATIVE, Bowl, follow
 from tests.streams.scene import Scene
@@ -91,6 +92,17 @@ async def test_the_whole_answer_waits() -> None:
     await gated.answers(None)
     assert gated.bowl.names == ["start", "token", "token", "usage", "done"]
     assert gated.scene.generation.ready.done()
+
+
+async def test_half_a_character_in_a_reason_does_not_break_the_end() -> None:
+    gated = Gated()
+    await gated.says("something")
+    await gated.ends()
+    await gated.answers("no \ud800 way")
+    assert isinstance(gated.scene.stream.end, End)
+    assert isinstance(last := gated.scene.stream.end.last, Error)
+    assert (last.code, last.message) == ("refused", "no ? way")
+    assert gated.bowl.ended
 
 
 async def test_what_is_held_back_is_metered_and_timed_as_it_comes() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,8 +42,8 @@ def test_without_a_pace_nothing_is_too_slow(steps: list[tuple[float, int]]) -> N
 
 @given(st.floats(0.1, 100), st.floats(1, 60), st.lists(st.floats(0.01, 5), max_size=50))
 def test_who_keeps_the_pace_is_never_too_slow(least: float, window: float, steps: list[float]) -> None:
-    pace, now = Pace(least, window), 0.0
+    pace, now, tokens = Pace(least, window), 0.0, 0
     pace.begin(now, 0)
     for later in steps:
-        now += later
-        assert not pace.too_slow(now, int(now * least) + 2 + int(now / window))
+        now, tokens = now + later, tokens + math.ceil(later * least) + 1
+        assert not pace.too_slow(now, tokens)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from penstock.dialects import DIALECTS
 from penstock.dialects.native import encode_event
-from penstock.streams.framing import Format
+from penstock.streams.framing import Format, part_mark
 from penstock.wire import sse
 from penstock.wire.events import Done, Error, Event, Finish, Reasoning, Terminal, Token, ToolCall, Usage
 from tests.streams.river import (
@@ -351,3 +351,16 @@ async def test_who_saw_more_than_a_cancel_keeps_gets_an_end_that_comes_after_it(
     follow(stream, late, format)
     assert again.names == late.names[-len(again.names) :]
     assert len(again.names) >= 1
+
+
+async def test_what_one_reader_claims_to_have_seen_is_kept_from_nobody_else(time: Time) -> None:
+    """Anybody can send any position: `e1:2.<mark>900` of a rendering in which nothing was told yet."""
+    stream, liar, other = new_stream(time.wheel), Bowl(), Bowl()
+    gemini = Format("gemini", True)
+    for entry in entries_of("native", [ToolCall(0, "c0", "look")]):
+        stream.append(entry)
+    follow(stream, liar, gemini, f"{EPOCH}:2.{part_mark(gemini, NATIVE) + 900}")
+    follow(stream, other, gemini)
+    for event in (ToolCall(0, arguments="{}"), Token("two"), Token("three")):
+        stream.append(encode_event(event))
+    assert said(bytes(other.data), "gemini") == Said("twothree", "", {0: ("c0", "look", "{}")})

@@ -201,3 +201,35 @@ async def test_what_would_end_the_process_ends_one_answer(
     assert isinstance(events[-1], Error)
     assert (events[0], events[-1].code) == (Token("one"), "upstream_error")
     assert closing or type(raised).__name__ in caplog.text
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Error("e", "told as good", True, "completed"),
+        Token("x", -1),
+        ToolCall(-1),
+        ToolCall(0, choice=-1),
+        Done("cancelled"),
+    ],
+    ids=["an error with a good outcome", "token -1", "call -1", "choice -1", "a cancel that nobody asked for"],
+)
+async def test_what_it_may_not_say_is_its_error(wrong: Event) -> None:
+    async def answer(request: Request) -> AsyncIterator[str | Event]:
+        yield "one"
+        yield wrong
+
+    *_, last = await ended((await run(answer))[1])
+    assert isinstance(last, Error)
+    assert (last.code, last.outcome) == ("upstream_error", "upstream_error")
+
+
+async def test_it_can_not_take_back_what_it_said() -> None:
+    async def answer(request: Request) -> AsyncIterator[str | Event]:
+        yield "one"
+        yield " two"
+        yield Done("completed", 2)
+
+    told = await ended((await run(answer))[1])
+    assert told[:2] == [Token("one"), Token(" two")]
+    assert told[-1] == Done("completed")

@@ -12,9 +12,17 @@ import msgspec
 
 from penstock.dialects.base import Message, Request
 
+_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 
-def prefilled(request: Request, text: str) -> Request | None:
-    """The request that asks for what follows `text`, in every dialect that it may be told in; None if there is none."""
+
+def prefilled(request: Request, text: str, tokens: int = 0) -> Request | None:
+    """The request that asks for what follows `text`, in every dialect that it may be told in; None if there is none.
+
+    `tokens` is what `text` has used of the answer's limit. A request that ends with a beginning of the client's own is not
+    given a second one.
+    """
+    if request.messages and request.messages[-1].role == "assistant":
+        return None
     told = {"role": "assistant", "content": text}
     fields: dict[str, Any]
     match request.dialect:
@@ -28,5 +36,10 @@ def prefilled(request: Request, text: str) -> Request | None:
             fields = request.fields  # no upstream speaks it: every one gets what is made of `messages`
         case _:
             return None
-    messages = [*request.messages, Message("assistant", text)]
-    return msgspec.structs.replace(request, messages=messages, fields=fields)
+    limits = {name: max(1, fields[name] - tokens) for name in _LIMITS if isinstance(fields.get(name), int)}
+    return msgspec.structs.replace(
+        request,
+        messages=[*request.messages, Message("assistant", text)],
+        max_tokens=None if request.max_tokens is None else max(1, request.max_tokens - tokens),
+        fields={**fields, **limits},
+    )

@@ -41,6 +41,12 @@ def header(scope: Scope, name: bytes) -> str | None:
     return None
 
 
+def joined(scope: Scope, name: bytes) -> str:
+    """All values of a request header, as one list. Empty = there is none."""
+    values = (value.decode("latin-1").strip() for key, value in scope["headers"] if key == name)
+    return ", ".join(value for value in values if value)
+
+
 def query(scope: Scope) -> dict[str, str]:
     """The query string; of a name given twice the last value counts. Raises Refused (400)."""
     text = scope.get("query_string", b"").decode("latin-1")

@@ -18,7 +18,7 @@ from penstock.dialects import DIALECTS
 from penstock.dialects.base import Dialect, Ending, decode_json
 from penstock.exceptions import PenstockError, Refused, UpstreamFailed
 from penstock.faces.access import Access
-from penstock.faces.asgi import ClientGone, Headers, Receive, Scope, Send, header, query, read_body, respond
+from penstock.faces.asgi import ClientGone, Headers, Receive, Scope, Send, header, joined, query, read_body, respond
 from penstock.faces.sinks import AsgiSink, DirectSink, WholeSink
 from penstock.faces.trace import trace_of
 from penstock.gateway import Gateway
@@ -114,11 +114,9 @@ class StreamFaces:
         if key is not None and not 0 < len(key) <= MAX_KEY_LENGTH:
             raise Refused(400, "invalid_request", f"Idempotency-Key must have 1 to {MAX_KEY_LENGTH} characters")
         request = dialect.parse_request(body)
-        request.headers = [
-            (name, value[:MAX_HEADER_LENGTH])
-            for name in dialect.request_headers
-            if (value := header(scope, name.encode())) is not None
-        ]
+        request.headers = [(name, value) for name in dialect.request_headers if (value := joined(scope, name.encode()))]
+        if any(len(value) > MAX_HEADER_LENGTH for _, value in request.headers):
+            raise Refused(400, "invalid_request", f"a header has more than {MAX_HEADER_LENGTH} characters")
         wish = header(scope, b"penstock-delivery")
         if wish is not None and wish not in WISHES:
             raise Refused(400, "invalid_request", f"Penstock-Delivery is one of: {', '.join(WISHES)}")

@@ -283,13 +283,17 @@ class Attempt:
         self._early.clear()
 
     def _complete(self, last: Done) -> None:
+        if last.outcome == "cancelled":
+            # Somebody else's doing: nobody has cancelled here.
+            self.fail("upstream_error", "the upstream cancelled the answer")
+            return
         self._win(self.last_byte)
         if self.over:
             return
         call, self.call = self.call, None
         if call is not None:
             call.release()
-        self._generation.complete(self, last)
+        self._generation.complete(self, Done(last.outcome))
 
     def _break(self, error: Error) -> None:
         status = STATUS.get(error.code, (502, ""))[0]

@@ -44,8 +44,8 @@ class Continuation:
         assert self._decoder is not None
         for event in self._decoder.decode(block):
             match event:
-                case Start() | Usage() | Done() | Error():
-                    continue
+                case Start() | Usage() | Done() | Error() | Segment():
+                    continue  # all of these are ours to say
                 case Token(text, 0):
                     told = self._new(text)
                     if told:
@@ -58,12 +58,12 @@ class Continuation:
                     self._plain = False
             self._append(encode_event(event))
 
-    def next_request(self) -> Request | None:
-        """What to ask the next upstream; None if this answer can't be continued."""
+    def next_request(self, tokens: int) -> Request | None:
+        """What to ask the next upstream, after `tokens` of the answer; None if this answer can't be continued."""
         text = "".join(self._said)
         self._cut = text[len(text.rstrip()) :]
         text = text.rstrip()
-        return prefilled(self._request, text) if text and self._plain else None
+        return prefilled(self._request, text, tokens) if text and self._plain else None
 
     def _new(self, text: str) -> str:
         """A piece of text, less the white space that was shown already."""

@@ -19,7 +19,7 @@ import msgspec
 from jsonschema.validators import extend
 from referencing import Registry
 
-from penstock.wire.events import Event, Finish, Reasoning, Refusal, Start, Token, ToolCall
+from penstock.wire.events import Event, Finish, Reasoning, Refusal, Segment, Start, Token, ToolCall
 
 Delivery = Literal["stream", "tools", "buffer"]
 
@@ -107,7 +107,8 @@ class Packer:
             if isinstance(event, Start):
                 told.append(event)
             elif self._all:
-                _merge(self._held, event)
+                if not isinstance(event, Segment):  # whole parts have no seams
+                    _merge(self._held, event)
             elif isinstance(event, ToolCall):
                 told += self._take(event.choice, event.index)
                 _merge(self._held, event)

@@ -199,7 +199,10 @@ class Gate:
             log.error("the gate of %s failed: %s", about.model, type(error).__name__, exc_info=error)
         else:
             reason = checking.result()
-            return None if reason is None else ("refused", reason[:500] or "refused")
+            if reason is None:
+                return None
+            # It goes to clients as UTF-8: half a character of the user's must not break the end of their stream.
+            return "refused", reason[:500].encode("utf-8", "replace").decode() or "refused"
         return "gate_failed", "the gate that checks this model's answers failed"
 
 

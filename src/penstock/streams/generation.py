@@ -245,15 +245,15 @@ class Generation:
         """Ask another upstream to go on with an answer that broke off. False = there is none, or it can't be."""
         if self._continuation is None or self._course is None or not error.retryable:
             return False
-        request = self._continuation.next_request()
+        spent = [*self._spent, used(lost, error, self._request_bytes)]
+        request = self._continuation.next_request(together(spent).output_tokens or 0)
         if request is None:
             return False
         try:
             step = self._course.next(now, lost.step, refused)
         except Refused:
             return False
-        self._spent.append(used(lost, error, self._request_bytes))
-        self._winner, self._request, self._paused = None, request, False
+        self._winner, self._request, self._paused, self._spent = None, request, False, spent
         self.stream.trace.note(now, "continued", upstream=step.upstream.name, after=self.stream.produced)
         self._go(step, now)
         return True

@@ -166,6 +166,8 @@ class Stream:
         if len(tail) >= self._seal_after or len(framed) > LARGE_BYTES:
             self.log.seal()
             if self.log.size > self._roof:
+                if self.log.total > MAX_ANSWER_BYTES and self.producer is not None:
+                    self.producer.overflow()  # here, and not where readers fall behind: that may be within an append
                 self._make_room()
 
     def finish(self, now: float, usage: Usage | None, held: bytes | None, last: Terminal) -> None:
@@ -180,19 +182,23 @@ class Stream:
         for reader in level:
             reader.offset = self.end_offset - 1
             reader.part = 0
-            reader.finish()
+            self._let_end(reader, reader.finish)
         if kept is not None:
             self.log.drop_after(kept)
         for reader in list(self.readers):
-            try:
-                reader.pump()
-            except Exception:  # a defect of one reader's must not keep the others from the end
-                log.exception("stream %s: a reader in %s failed", self.id, reader.view.format.dialect)
-                reader.lost()
-                reader.sink.abort()
+            self._let_end(reader, reader.pump)
         for callback in self.on_end:
             callback(self)
         self.on_end.clear()
+
+    def _let_end(self, reader: Reader, end: Callable[[], None]) -> None:
+        try:
+            end()
+        except Exception:  # a defect of one reader's must not keep the others from the end
+            log.exception("stream %s: a reader in %s failed", self.id, reader.view.format.dialect)
+            self.readers.discard(reader)
+            reader.ended = True
+            reader.sink.abort()
 
     def become(self, dialect: str) -> None:
         """The upstream that answers speaks `dialect`: so does the log, from its first entry on."""
@@ -331,8 +337,6 @@ class Stream:
 
     def _make_room(self) -> None:
         """Forget the oldest, but nothing that the foremost reader has yet to see: rather produce no more for a while."""
-        if self.log.total > MAX_ANSWER_BYTES and self.producer is not None:
-            self.producer.overflow()
         if self.holds:
             return
         foremost = self.log.last

@@ -257,6 +257,7 @@ class TranslatedView:
     def rise(self, reader: Reader) -> None:
         if self._cursor is None:
             self._cursor = reader.cursor or self._replayed(self._stream.log.last)
+            self._cursor.seen = 0  # what this reader may still claim to have seen, the others have not
         reader.cursor = None
         # A new list, for a push may be walking the old one.
         self.level = [*self.level, reader]

@@ -18,7 +18,7 @@ from penstock.dialects.base import Request
 from penstock.dialects.native import decode_event, encode_event
 from penstock.exceptions import ProtocolError
 from penstock.streams.attempt import Attempt
-from penstock.wire.events import Done, Event, Token
+from penstock.wire.events import DONE_OUTCOMES, Done, Error, Event, Token
 
 Answer = Callable[[Request], AsyncIterator[str | Event]]
 
@@ -104,6 +104,10 @@ def _checked(event: Event) -> Event:
     except (ProtocolError, TypeError, ValueError) as error:
         raise TypeError(f"the function yielded an event that is none: {error}") from None
     assert told is not None
+    if isinstance(told, Error) and told.outcome in DONE_OUTCOMES:
+        raise TypeError(f"the function yielded an error whose outcome is {told.outcome!r}")
+    if any(getattr(told, name, 0) < 0 for name in ("index", "choice")):
+        raise TypeError("the function yielded an event with a negative index")
     return told
 
 
