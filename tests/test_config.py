@@ -123,6 +123,35 @@ def test_what_is_not_acted_on_yet_is_said() -> None:
         assert key in notes
 
 
+DOUBTS = {
+    "an address without its path": (
+        'dialect = "openai-chat"\nbase_url = "https://api.openai.com"\napi_keys = ["k"]',
+        "",
+        "upstream demo: base_url has no path",
+    ),
+    "nobody to hedge with": ('dialect = "demo"', "hedge = 1", "route demo: hedge asks the next target"),
+    "nobody to go on": ('dialect = "demo"', "continuation = true", "route demo: continuation asks the next target"),
+}
+
+
+@pytest.mark.parametrize("doubt", DOUBTS)
+def test_what_is_right_and_probably_not_meant_is_said(doubt: str) -> None:
+    upstream, more, says = DOUBTS[doubt]
+    (note,) = parse(LEAST.replace('dialect = "demo"', upstream) + more).notes
+    assert says in note
+
+
+def test_who_may_begin_anew_is_named() -> None:
+    text = (
+        LEAST.replace('{ upstream = "demo" }', '{ upstream = "demo" }, { upstream = "own" }') + "continuation = true\n"
+    )
+    own = (
+        '[[upstream]]\nname = "own"\ndialect = "openai-chat"\nbase_url = "http://localhost:8000/v1"\napi_keys = ["k"]\n'
+    )
+    assert "own may begin continued answers anew" in " ".join(parse(own + text).notes)
+    assert parse(own + 'quirks = ["continue_final_message"]\n' + text).notes == []
+
+
 def test_a_dictionary_is_as_good_as_a_file() -> None:
     config = convert(
         {
@@ -176,7 +205,7 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
     "unknown key in limits": ("tokens_per_day", "tokens_a_day", "tenant[0].limits.tokens_a_day", "tokens_per_day?"),
     "unknown key with a line end": ("port = 8080", '"a\\nb" = 1', "server.a\\nb", "unknown key"),
     "unknown key with brackets": ("port = 8080", '"]a[" = 1', "server.]a[", "unknown key"),
-    "wrong type": ("port = 8080", 'port = "8080"', "server.port", "expected `int`, got `str`"),
+    "wrong type": ("port = 8080", 'port = "8080"', "server.port", "expected a whole number, got text"),
     "a huge number": ("port = 8080", f"port = {2**70}", "server.port", ""),
     "a port that is none": ("port = 8080", "port = 70000", "server.port", "from 0 to 65535"),
     "a listening address that is none": ('"127.0.0.1"', '"127.9.9.999"', "server.host", "neither a name nor an address"),
@@ -200,7 +229,15 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
     "no hedge": ("retries = 3", "hedge = 0", "route[0].hedge", "positive"),
     "negative retries": ("retries = 3", "retries = -3", "route[0].retries", "from 0 to 100"),
     "a small body": ("port = 8080", "max_body_bytes = 10", "server.max_body_bytes", "at least 1024"),
-    "a word that is none": ('"cancel"', '"stop"', "route[0].on_abandon", "invalid enum value"),
+    "a delivery that is none": ("retries = 3", 'delivery = "x"', "route[0].delivery", "'x' is none of: stream, "),
+    "a quirk that is none": (
+        'name = "main"',
+        'name = "main"\nquirks = ["odd"]',
+        "upstream[0].quirks[0]",
+        "'odd' is none of: no_stream_options, ",
+    ),
+    "seconds as text": ("connect = 5", 'connect = "5"', "route[0].timeouts.connect", "expected a number, got text"),
+    "a word that is none": ('"cancel"', '"stop"', "route[0].on_abandon", "'stop' is none of: cancel, finish"),
     "an origin with a path": ("app.example.com", "app.example.com/x", "server.allowed_origins[0]", "without a path"),
     "any origin": ('"https://app.example.com"', '"*"', "server.allowed_origins[0]", "scheme://host"),
     "missing name": ('name = "mine"', "", "upstream[1]", "name is missing"),

@@ -78,14 +78,15 @@ async def test_models_are_those_of_the_routes_and_of_the_tenant() -> None:
     assert await refused(there.open(request(), BODY, B)) == (404, "model_not_found")
 
 
-async def test_a_refusal_before_the_first_byte_leaves_no_stream_and_frees_its_key() -> None:
+async def test_a_refusal_before_the_first_byte_leaves_its_trace_and_frees_its_key() -> None:
     there = gateway()
     stream = await there.open(request("broken"), BODY, A, "key")
     with pytest.raises(UpstreamFailed) as raised:
         await there.ready(stream)
     assert (raised.value.status, raised.value.code) == (502, "upstream_error")
     assert "secret" not in raised.value.message
-    assert await refused(there.find(stream.id, A)) == (404, "stream_not_found")
+    assert raised.value.stream == stream.id
+    assert [mark.what for mark in (await there.find(stream.id, A)).trace.marks][-2:] == ["lost", "ended"]
     again = await there.open(request(), b"another body", A, "key")
     await there.ready(again)
     assert again is not stream

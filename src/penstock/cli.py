@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import logging
 import os
@@ -165,7 +166,8 @@ def _listen(config: Config, host: str | None, port: int | None) -> None:
         listener = bind(config.server.host, config.server.port)
     except OSError as error:
         where = f"{config.server.host}:{config.server.port}"
-        raise ConfigError(f"can't listen on {where}: {error.strerror or error}") from None
+        hint = "; choose another port with --port" if error.errno == errno.EADDRINUSE else ""
+        raise ConfigError(f"can't listen on {where}: {error.strerror or error}{hint}") from None
     name = f"[{config.server.host}]" if ":" in config.server.host else config.server.host
 
     async def started() -> None:

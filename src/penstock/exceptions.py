@@ -53,6 +53,8 @@ class Refused(PenstockError):
     """The methods that would have been right."""
     other_key = False
     """It was about one key of several, and another one is ready."""
+    stream = ""
+    """The stream that never began: its trace tells who was asked."""
 
     def __init__(
         self,

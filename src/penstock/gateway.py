@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import random
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -18,10 +19,13 @@ from penstock.policy.delivery import Wish, choose
 from penstock.streams.framing import Format
 from penstock.streams.generation import Generation
 from penstock.streams.journal import IdempotencyKey, Journal
+from penstock.streams.metering import prompt_bytes
 from penstock.streams.reader import Reader, Sink
 from penstock.streams.stream import Stream
 from penstock.streams.wheel import Wheel
 from penstock.wire.position import Position
+
+log = logging.getLogger("penstock.gateway")
 
 
 class Tenant(NamedTuple):
@@ -67,7 +71,9 @@ class Gateway:
         )
         if created:
             self._deliver(stream, wish or route.delivery, request)
-            generation = Generation(stream, self._wheel, route.plan, request_bytes=len(body), on_end=self._ended)
+            generation = Generation(
+                stream, self._wheel, route.plan, request_bytes=prompt_bytes(request), on_end=self._ended
+            )
             self._generations[stream.id] = generation
             generation.start(Walk(route, request.model, self._dice), request)
         return stream
@@ -89,7 +95,8 @@ class Gateway:
             # Several requests may wait for one generation: none of them may cancel the wait of the others.
             await asyncio.shield(generation.ready)
         if stream.refusal is not None:
-            await self.journal.discard(stream)
+            await self.journal.set_aside(stream)
+            stream.refusal.stream = stream.id
             raise stream.refusal
 
     async def find(self, stream_id: str, tenant: Tenant) -> Stream:
@@ -138,7 +145,14 @@ class Gateway:
             generation.fail("interrupted", "the server is shutting down")
 
     def _ended(self, generation: Generation) -> None:
-        self._generations.pop(generation.stream.id, None)
+        stream = generation.stream
+        self._generations.pop(stream.id, None)
+        if stream.refusal is not None and stream.refusal.status >= 500:
+            lost = [mark.facts for mark in stream.trace.marks if mark.what == "lost"]
+            told = "; ".join(f"{facts['upstream']}: {facts['code']}, {facts['message']}" for facts in lost)
+            log.warning(
+                "stream %s of %s never began: %s", stream.id, stream.about.model, told or stream.refusal.message
+            )
 
 
 def _digest(dialect: str, body: bytes) -> bytes:

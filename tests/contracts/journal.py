@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from penstock.exceptions import Refused
-from penstock.streams.journal import IdempotencyKey, Journal
+from penstock.streams.journal import SET_ASIDE, IdempotencyKey, Journal
 from penstock.streams.stream import Stream
 from penstock.wire.events import Done
 from tests.streams.river import Bowl, Time, follow
@@ -90,20 +90,32 @@ class JournalContract:
         time.passes(60)
         assert await journal.find("acme", stream.id) is None
 
-    async def test_what_is_discarded_is_gone(self, journal: Journal) -> None:
+    async def test_what_is_set_aside_can_be_looked_at_and_its_key_is_free(self, journal: Journal, time: Time) -> None:
         stream = await self.new(journal, key=KEY)
-        await journal.discard(stream)
-        await journal.discard(stream)
-        assert await journal.find("acme", stream.id) is None
+        self.end(stream, time)
+        await journal.set_aside(stream)
+        await journal.set_aside(stream)
+        assert await journal.find("acme", stream.id) is stream
+        assert await journal.find("other", stream.id) is None
         assert stream not in journal.live()
         assert await self.new(journal, key=KEY) is not stream
+        time.passes(RETAIN_SECONDS + 10)
+        assert await journal.find("acme", stream.id) is None
 
-    async def test_a_discarded_stream_leaves_its_key_s_next_one_alone(self, journal: Journal, time: Time) -> None:
+    async def test_of_those_set_aside_only_so_many_are_kept(self, journal: Journal, time: Time) -> None:
+        first, *_, last = streams = [await self.new(journal) for _ in range(SET_ASIDE + 1)]
+        for stream in streams:
+            self.end(stream, time)
+            await journal.set_aside(stream)
+        assert await journal.find("acme", first.id) is None
+        assert await journal.find("acme", last.id) is last
+
+    async def test_a_stream_set_aside_leaves_its_key_s_next_one_alone(self, journal: Journal, time: Time) -> None:
         first = await self.new(journal, key=KEY)
         self.end(first, time)
-        await journal.discard(first)
+        await journal.set_aside(first)
         second = await self.new(journal, key=KEY)
-        await journal.discard(first)
+        await journal.set_aside(first)
         time.passes(RETAIN_SECONDS + 10)
         assert await self.create(journal, key=KEY) == (second, False)
 

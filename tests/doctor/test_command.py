@@ -190,7 +190,7 @@ def test_nobody_there() -> None:
     done = doctor(f"127.0.0.1:{free_port()}")
     assert done.returncode == 2
     assert "Nothing listens on 127.0.0.1" in done.stdout
-    assert done.stdout.splitlines()[-1] == "No Penstock server was reached."
+    assert done.stdout.splitlines()[-1] == "Nothing was measured."
 
 
 @pytest.mark.parametrize(

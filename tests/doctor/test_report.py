@@ -57,8 +57,8 @@ def test_the_worst_comes_first_and_is_counted() -> None:
         (good(Asked(idle=1)), 0, "No problem found."),
         (headed(good(Asked(idle=1)), connection="close"), 0, "No problem found, 1 note."),
         (cut(good(Asked(idle=4)), 10, 2.9), 1, "1 problem found."),
-        (Observation(url="http://x/", trouble=Trouble("connect", "refused")), 2, "No Penstock server was reached."),
-        (Observation(url="http://x/", status=404), 2, "No Penstock server was reached."),
+        (Observation(url="http://x/", trouble=Trouble("connect", "refused")), 2, "Nothing was measured."),
+        (Observation(url="http://x/", status=404), 2, "Nothing was measured."),
     ],
 )
 def test_the_exit_code(seen: Observation, code: int, last: str) -> None:

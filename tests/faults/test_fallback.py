@@ -208,6 +208,16 @@ async def test_fault_many_at_once_each_falls_back_by_itself(place: Place) -> Non
     await asyncio.gather(*map(one, range(30)))
 
 
+async def test_fault_that_nobody_survived_can_be_looked_at_afterwards(place: Place, client: Spoken) -> None:
+    """The refusal names its stream, and the stream's trace everybody who was asked."""
+    got = await ask(place, client, "from-down", f"nobody-{client.name}", {"status": 503})
+    assert got.status == 502 or got.status == 503
+    told = await marks(place[1], got)
+    assert [mark for mark in told if mark.startswith("lost")] == ["lost down", "lost b"]
+    assert f"stream {got.stream_id} of from-down never began: down: upstream_unreachable" in place[1].log
+    assert f"nobody-{client.name}" not in place[1].log, "no prompt is logged"
+
+
 # -- after the first token, if the route says so -----------------------------------------------------------------------------
 
 

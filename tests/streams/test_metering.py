@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.streams.metering import together, used
+from penstock.dialects import DIALECTS
+from penstock.streams.metering import prompt_bytes, together, used
 from penstock.wire.events import Done, Error, Usage
 from tests.streams.scene import HELLO, ROLE, USED, Scene
 
@@ -32,6 +35,18 @@ async def test_of_an_attempt_that_never_answered_nothing_is_known() -> None:
     assert used(None, DONE, 400) == UNKNOWN
     assert used(Scene().attempt, CUT, 400) == UNKNOWN
     assert used(Scene().answers(ROLE).attempt, CUT, 400) == UNKNOWN
+
+
+def test_a_prompt_is_what_a_model_reads_of_a_request() -> None:
+    def size(**fields: Any) -> int:
+        body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], **fields}
+        return prompt_bytes(DIALECTS["openai-chat"].parse_request(msgspec.json.encode(body)))
+
+    assert size() == 2
+    assert size(temperature=0.5, stream=True, metadata={"much": "x" * 1000}) == 2
+    assert size(messages=[{"role": "user", "content": "日"}]) == 3
+    assert size(messages=[{"role": "user", "content": [{"type": "text", "text": "Hi"}]}]) == 2
+    assert size(tools=[{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}]) > 20
 
 
 def test_several_attempts_are_added_up() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from penstock.dialects import DIALECTS
 from penstock.dialects.native import encode_event
-from penstock.streams.framing import Format, part_mark
+from penstock.streams.framing import UNSEEN, Format, part_mark
 from penstock.wire import sse
 from penstock.wire.events import Done, Error, Event, Finish, Reasoning, Terminal, Token, ToolCall, Usage
 from tests.streams.river import (
@@ -364,3 +364,17 @@ async def test_what_one_reader_claims_to_have_seen_is_kept_from_nobody_else(time
     for event in (ToolCall(0, arguments="{}"), Token("two"), Token("three")):
         stream.append(encode_event(event))
     assert said(bytes(other.data), "gemini") == Said("twothree", "", {0: ("c0", "look", "{}")})
+
+
+@pytest.mark.parametrize("dialect", ["native", "openai-chat"])
+async def test_who_waits_for_the_whole_is_shown_nothing_and_told_the_end(time: Time, dialect: str) -> None:
+    stream, early, late = new_stream(time.wheel), Bowl(), Bowl()
+    follow(stream, early, UNSEEN)
+    stream.become(dialect)
+    for entry in entries_of(dialect, EVENTS):
+        stream.append(entry)
+    follow(stream, late, UNSEEN)
+    assert not early.ended
+    stream.finish(1.0, USAGE, None, LASTS[0])
+    assert (early.ended, early.data, late.ended, late.data) == (True, b"", True, b"")
+    assert not stream.readers

@@ -106,7 +106,7 @@ async def test_what_it_yields_after_the_end_is_ignored() -> None:
         yield Done("length")
         yield "two"
 
-    assert await ended((await run(answer))[1]) == [Token("one"), Usage(16, 1, None, None, "estimated"), Done("length")]
+    assert await ended((await run(answer))[1]) == [Token("one"), Usage(1, 1, None, None, "estimated"), Done("length")]
 
 
 @pytest.mark.parametrize("after", ["returns", "yields", "raises"])

@@ -15,8 +15,9 @@ import difflib
 import os
 import re
 import tomllib
+import typing
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -111,10 +112,44 @@ class _Where:
             return self.error(key, f"{missing[1]} is missing")
         if key in ("upstream", "route", "tenant") and message == "Expected `array`, got `object`":
             return self.error(key, f"there can be several: write [[{key}]], with two brackets")
+        if message.startswith("Invalid enum value"):
+            known = _choices_at(key)
+            return self.error(key, f"{message.removeprefix('Invalid enum value ')} is none of: {', '.join(known)}")
+        message = re.sub(r"`(\w+)( \| null)?`", lambda kind: _KINDS.get(kind[1], kind[0]), message)
         return self.error(key, message[:1].lower() + message[1:])
 
 
+_KINDS = {
+    "float": "a number",
+    "int": "a whole number",
+    "str": "text",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a table",
+    "null": "nothing",
+}
+"""What the types are called where people write them."""
+
+
+def _choices_at(key: str) -> list[str]:
+    """The words that may stand at `key`."""
+    table, _, field = re.sub(r"\[\d+\]", "", key).rpartition(".")
+    kind = _table_at(table)
+    told: Any = typing.get_type_hints(kind).get(field) if kind is not None else None
+    words = [told, *typing.get_args(told)]
+    while words:
+        if typing.get_origin(words[0]) is Literal:
+            return [str(word) for word in typing.get_args(words[0])]
+        words = [*words[1:], *typing.get_args(words[0])]
+    return []
+
+
 def _fields_at(key: str) -> list[str]:
+    kind = _table_at(re.sub(r"\[\d+\]", "", key))
+    return list(kind.__struct_fields__) if kind else []
+
+
+def _table_at(key: str) -> type[msgspec.Struct] | None:
     kinds: dict[str, type[msgspec.Struct]] = {
         "": Config,
         "server": Server,
@@ -127,8 +162,7 @@ def _fields_at(key: str) -> list[str]:
         "tenant": Tenant,
         "tenant.limits": Limits,
     }
-    kind = kinds.get(re.sub(r"\[\d+\]", "", key))
-    return list(kind.__struct_fields__) if kind else []
+    return kinds.get(key)
 
 
 _TABLE = re.compile(r"^\s*(\[\[?)\s*([\w.\-\"]+)\s*\]\]?\s*(?:#.*)?$")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.parse
 from typing import Literal
 
 import msgspec
@@ -126,4 +127,27 @@ class Config(_Table):
             notes.append("tenant.limits are read, but not enforced yet")
         if any(tenant.weight != 1 for tenant in self.tenant):
             notes.append("tenant.weight is read, but shares are not weighed yet")
+        notes += self._doubts()
+        return notes
+
+    def _doubts(self) -> list[str]:
+        """What is right, and probably not meant so."""
+        notes = [
+            f"upstream {upstream.name}: base_url has no path; most providers' addresses end in /v1"
+            for upstream in self.upstream
+            if upstream.base_url is not None and not urllib.parse.urlsplit(upstream.base_url).path.strip("/")
+        ]
+        by_name = {upstream.name: upstream for upstream in self.upstream}
+        for route in self.route:
+            further = [by_name[target.upstream] for target in route.targets[1:] if target.upstream in by_name]
+            if route.hedge is not None and not further:
+                notes.append(f"route {route.model}: hedge asks the next target, and there is only one")
+            if route.continuation and not further and not route.retries:
+                notes.append(f"route {route.model}: continuation asks the next target, and there is only one")
+            notes += [
+                f"route {route.model}: upstream {upstream.name} may begin continued answers anew, unless it is known to"
+                " go on with a last assistant message (see the quirk continue_final_message)"
+                for upstream in (further if route.continuation else ())
+                if upstream.dialect == "openai-chat" and "continue_final_message" not in upstream.quirks
+            ]
         return notes

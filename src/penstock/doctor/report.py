@@ -95,7 +95,7 @@ def _times(seen: Observation) -> str:
 
 def _summary(report: Report) -> str:
     if report.exit == EXIT_UNREACHED:
-        return "No Penstock server was reached."
+        return "Nothing was measured."
     counts = [(sum(1 for finding in report.findings if finding.severity == word), word) for word in ("problem", "note")]
     problems, notes = (f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts)
     told = "No problem found" if report.exit == EXIT_GOOD else f"{problems} found"

@@ -117,8 +117,8 @@ def _answer(seen: Observation) -> Finding:
         case 400 if code:
             says, do = f"The server refuses the request{_quote(message)}.", "Check --events, --pace, --idle and --pad."
         case 404 | 405 if code:
-            says = "A server is there that answers as Penstock does, but it has no doctor at this address."
-            do = "It may be older than the doctor, or mounted below another path: give that path too."
+            says = "A server is there whose errors look like Penstock's, but it has no doctor at this address."
+            do = "It may be older than the doctor, mounted below another path (give that too), or a `penstock sim`."
         case 404 | 405:
             says = f"There is no Penstock at this address (status {seen.status}, from {who})."
             do = "Check host and path: it is asked for …/v1/doctor below the address that was given."

@@ -122,6 +122,8 @@ async def refuse(
         more.append((b"retry-after", b"%d" % math.ceil(refused.retry_after)))
     if refused.status == 401:
         more.append((b"www-authenticate", b"Bearer"))
+    if refused.stream:
+        more.append((b"penstock-stream-id", refused.stream.encode()))
     if refused.allow:
         more.append((b"allow", refused.allow.encode()))
     if refused.status in (408, 413, 503):

@@ -25,7 +25,7 @@ from penstock.gateway import Gateway
 from penstock.policy.delivery import Wish
 from penstock.streams.attempt import STATUS
 from penstock.streams.delivery import Delivery
-from penstock.streams.framing import Format
+from penstock.streams.framing import UNSEEN, Format
 from penstock.streams.reader import STUCK_AFTER
 from penstock.streams.stream import End, Stream
 from penstock.wire.events import Done, Error
@@ -160,9 +160,11 @@ class StreamFaces:
     async def _collect(
         self, stream: Stream, dialect: Dialect, scope: Scope, receive: Receive, send: Send, headers: Headers
     ) -> None:
+        # With an Idempotency-Key it may have been streamed to somebody else, and its beginning be forgotten by now.
+        after = self._gateway.position(stream, None)
         stream.holds += 1
         sink = WholeSink(scope.get("extensions", {}).get("penstock.direct"), receive)
-        sink.bind(self._gateway.attach(stream, sink, Format(stream.dialect), Position(stream.epoch, 0)))
+        sink.bind(self._gateway.attach(stream, sink, UNSEEN, after))
         try:
             await self._gateway.ready(stream)
             if not sink.is_gone:
@@ -170,6 +172,9 @@ class StreamFaces:
             if sink.is_gone:
                 raise ClientGone
             body = self._body(stream, dialect)
+        except Refused as refused:
+            refused.stream = stream.id
+            raise
         finally:
             sink.stop()
             stream.release()

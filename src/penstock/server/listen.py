@@ -105,11 +105,11 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         until = loop.time() + self._grace
         if gateway.live():
-            log.info("%d streams are running: waiting up to %g s for them", gateway.live(), self._grace)
+            log.info("streams that are running: %d; waiting up to %g s for them", gateway.live(), self._grace)
         while gateway.live() and loop.time() < until and not self.force_exit:
             await asyncio.sleep(0.05)
         if gateway.live():
-            log.warning("%d streams are ended as interrupted", gateway.live())
+            log.warning("streams ended as interrupted: %d", gateway.live())
         await self._served.close()
         # The last words are in the transports' buffers: give each a moment to leave.
         until = loop.time() + 2.0

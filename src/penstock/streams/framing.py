@@ -20,6 +20,9 @@ class Format(NamedTuple):
     delivery: Delivery = "stream"
 
 
+UNSEEN = Format("whole")
+"""Of who waits for the end, and will then make one answer of what is kept: nothing is rendered."""
+
 MARK = 10**7
 """What the parts of a rendering that is not the stream's own begin with is a multiple of this."""
 

@@ -16,6 +16,8 @@ from penstock.streams.stream import RETAIN_BYTES, Stream
 from penstock.streams.wheel import Wheel
 
 RETAIN_SECONDS = 300.0
+SET_ASIDE = 1000
+"""Streams that never began, and are kept for their traces. Failing requests may be many."""
 """How long a stream is kept after its end, by default."""
 
 
@@ -40,8 +42,8 @@ class Journal(Protocol):
 
     async def find(self, tenant: str, stream_id: str) -> Stream | None: ...
 
-    async def discard(self, stream: Stream) -> None:
-        """Forget a stream that never began to answer, with its idempotency key: the request may be sent again."""
+    async def set_aside(self, stream: Stream) -> None:
+        """It never began to answer. Its idempotency key is free again; of such streams a number is kept to be looked at."""
         ...
 
     def live(self) -> list[Stream]:
@@ -61,6 +63,7 @@ class MemoryJournal:
         self._streams: dict[str, Stream] = {}
         self._by_key: dict[tuple[str, str], tuple[bytes, Stream]] = {}
         self._key_of: dict[str, tuple[str, str]] = {}
+        self._aside: dict[str, Stream] = {}
 
     async def create(
         self, *, tenant: str, model: str, dialect: str, idempotency: IdempotencyKey | None = None
@@ -92,8 +95,12 @@ class MemoryJournal:
         stream = self._streams.get(stream_id)
         return stream if stream is not None and stream.tenant == tenant else None
 
-    async def discard(self, stream: Stream) -> None:
-        self._forget(stream)
+    async def set_aside(self, stream: Stream) -> None:
+        self._forget_key(stream)
+        if stream.id in self._streams and stream.id not in self._aside:
+            self._aside[stream.id] = stream
+            if len(self._aside) > SET_ASIDE:
+                self._forget(next(iter(self._aside.values())))
 
     def live(self) -> list[Stream]:
         return [stream for stream in self._streams.values() if stream.end is None]
@@ -113,6 +120,10 @@ class MemoryJournal:
 
     def _forget(self, stream: Stream) -> None:
         self._streams.pop(stream.id, None)
+        self._aside.pop(stream.id, None)
+        self._forget_key(stream)
+
+    def _forget_key(self, stream: Stream) -> None:
         key = self._key_of.pop(stream.id, None)
         if key is not None:
             self._by_key.pop(key, None)

@@ -6,11 +6,19 @@ from collections.abc import Iterable
 
 import msgspec
 
+from penstock.dialects.base import Request
 from penstock.streams.attempt import Attempt
 from penstock.wire.events import Done, Error, Usage, UsageSource
 
 BYTES_PER_TOKEN = 4
 """On the way in, where nobody counted."""
+
+
+def prompt_bytes(request: Request) -> int:
+    """What of a request a model reads as text: its messages, the calls in them, and the tools it may call."""
+    size = sum(len(message.text.encode()) for message in request.messages)
+    size += sum(len(msgspec.json.encode(message.tool_calls)) for message in request.messages if message.tool_calls)
+    return size + sum(len(msgspec.json.encode(tool)) for tool in request.tools)
 
 
 def used(attempt: Attempt | None, last: Done | Error, request_bytes: int) -> Usage:

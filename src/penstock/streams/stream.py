@@ -14,12 +14,12 @@ from penstock.dialects import DIALECTS
 from penstock.dialects.base import Description
 from penstock.exceptions import InvalidPosition, Refused
 from penstock.streams.delivery import Delivery
-from penstock.streams.framing import Format, part_mark
+from penstock.streams.framing import UNSEEN, Format, part_mark
 from penstock.streams.log import Log
 from penstock.streams.reader import NOWHERE, STUCK_AFTER, Reader, Sink
 from penstock.streams.timing import Timing
 from penstock.streams.trace import Trace
-from penstock.streams.view import SourceView, TranslatedView, View
+from penstock.streams.view import SourceView, TranslatedView, UnseenView, View
 from penstock.streams.wheel import Wheel
 from penstock.wire.events import Done, Event, Start, Terminal, Usage
 from penstock.wire.position import Position, parse_position
@@ -355,6 +355,9 @@ class Stream:
         for view in self._views:
             if view.format == format:
                 return view
+        if format == UNSEEN:
+            self._views = (*self._views, unseen := UnseenView(self))
+            return unseen
         if format.dialect == self.dialect and format.delivery == "stream":
             view = SourceView(self, format)
         else:

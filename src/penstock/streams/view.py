@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from penstock.dialects import DIALECTS
 from penstock.dialects.base import Decoder, Encoder, Ending
 from penstock.streams.delivery import Packer
-from penstock.streams.framing import MARK, Format, Group, blocks_seen, frame
+from penstock.streams.framing import MARK, UNSEEN, Format, Group, blocks_seen, frame
 from penstock.wire.events import Done, Start, Terminal, Usage
 
 if TYPE_CHECKING:
@@ -110,6 +110,39 @@ class SourceView:
     def fall(self, reader: Reader) -> None:
         self.level = [other for other in self.level if other is not reader]
         self._stream.level_changed()
+
+
+class UnseenView:
+    """Nothing at all, for who only wants to know when it is over."""
+
+    __slots__ = ("_stream", "format", "level")
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self.format = UNSEEN
+        self.level: list[Reader] = []
+
+    def read(self, reader: Reader, most: int) -> bytes:
+        reader.offset, reader.part = self._stream.log.last, 0
+        return b""
+
+    def ready(self, reader: Reader) -> bool:
+        return reader.offset >= self._stream.log.last
+
+    def last(self, reader: Reader) -> bytes:
+        return b""
+
+    def position(self, reader: Reader) -> str:
+        return f"{self._stream.epoch}:{reader.offset}"
+
+    def forget(self, first: int) -> None:
+        pass
+
+    def rise(self, reader: Reader) -> None:
+        self.level = [*self.level, reader]
+
+    def fall(self, reader: Reader) -> None:
+        self.level = [other for other in self.level if other is not reader]
 
 
 class Cursor:
