@@ -16,7 +16,7 @@ from penstock.dialects.base import Request
 from penstock.exceptions import InvalidPosition, Refused
 from penstock.policy.course import Route, Walk
 from penstock.policy.delivery import Wish, choose
-from penstock.streams.framing import Format
+from penstock.streams.framing import Format, home
 from penstock.streams.generation import Generation
 from penstock.streams.journal import IdempotencyKey, Journal
 from penstock.streams.metering import prompt_bytes
@@ -81,7 +81,7 @@ class Gateway:
     def _deliver(self, stream: Stream, wish: Wish, request: Request) -> None:
         choice = choose(wish, request)
         stream.delivery = choice.delivery
-        stream.home = Format(request.dialect, delivery=choice.delivery)
+        stream.home = home(request.dialect, choice.delivery)
         if choice.delivery != "stream":
             stream.response_format = request.options.response_format
             stream.holds += choice.delivery == "buffer"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from penstock.dialects import DIALECTS
-from penstock.streams.framing import MARK, Format, Group, blocks_seen, frame, part_mark
+from penstock.streams.framing import MARK, Format, Group, blocks_seen, frame, home, part_mark
 
 HEAD = b"id: e:"
 A, B, C = b"data: a\n\n", b"data: b\n\n", b"data: c\n\n"
@@ -62,3 +62,7 @@ def test_every_rendering_has_its_own_mark_and_the_one_asked_for_none(home: Forma
     told = [mark for mark in marks if mark]
     assert len(set(told)) == len(told)
     assert all(mark % MARK == 0 and mark + MARK < 10**10 for mark in told), "as many digits as a position has"
+
+
+def test_streams_that_are_asked_for_in_one_way_share_their_home() -> None:
+    assert home("gemini", "tools") is home("gemini", "tools") == Format("gemini", delivery="tools")

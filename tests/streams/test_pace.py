@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.streams.pace import Pace
+from penstock.streams.pace import Pace, pace
 
 
 def test_a_slow_upstream_is_found_at_the_end_of_its_window() -> None:
@@ -47,3 +47,8 @@ def test_who_keeps_the_pace_is_never_too_slow(least: float, window: float, steps
     for later in steps:
         now, tokens = now + later, tokens + math.ceil(later * least) + 1
         assert not pace.too_slow(now, tokens)
+
+
+def test_who_is_asked_for_none_shares_one() -> None:
+    assert pace(0, 10) is pace(0, 30)
+    assert pace(2, 10) is not pace(2, 10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple, get_args
 
 from penstock.dialects import DIALECTS
@@ -18,6 +19,12 @@ class Format(NamedTuple):
     dialect: str
     include_usage: bool = False
     delivery: Delivery = "stream"
+
+
+@functools.cache
+def home(dialect: str, delivery: Delivery) -> Format:
+    """The rendering that a stream is asked for in: one object for all streams that are asked so."""
+    return Format(dialect, delivery=delivery)
 
 
 UNSEEN = Format("whole")

@@ -17,7 +17,7 @@ exactly one terminal event, and every upstream is let go of at once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from penstock.dialects.base import Request
 from penstock.exceptions import Refused
@@ -26,7 +26,7 @@ from penstock.streams.continuation import Continuation
 from penstock.streams.gate import Gate
 from penstock.streams.inspection import inspect
 from penstock.streams.metering import BYTES_PER_TOKEN, together, used
-from penstock.streams.pace import Pace
+from penstock.streams.pace import pace
 from penstock.streams.plan import Course, Plan, Step
 from penstock.streams.stream import Stream
 from penstock.streams.timing import Timing
@@ -90,8 +90,8 @@ class Generation:
         self._gate: Gate | None = None
         self._closing = False
         self._continuation: Continuation | None = None
-        self._pace = Pace(plan.timeouts.min_tokens_per_second, plan.timeouts.silence)
-        self._spent: list[Usage] = []
+        self._pace = pace(plan.timeouts.min_tokens_per_second, plan.timeouts.silence)
+        self._spent: Sequence[Usage] = ()
         """What attempts used whose answers others went on with."""
         self._course: Course | None = None
         self._request: Request | None = None
@@ -367,9 +367,11 @@ class Generation:
             for attempt in list(self._running):
                 if now >= attempt.asked + limits.first_token:
                     attempt.fail("upstream_timeout", f"no token came within {limits.first_token:g} s")
-        elif not self._paused and not self._closing and now >= winner.last_byte + limits.silence:
+        elif self._paused or self._closing:
+            pass
+        elif now >= winner.last_byte + limits.silence:
             winner.fail("stalled", f"the upstream was silent for {limits.silence:g} s")
-        elif not self._paused and not self._closing and self._pace.too_slow(now, winner.tokens):
+        elif self._pace.too_slow(now, winner.tokens):
             winner.fail("stalled", f"the upstream gave fewer than {limits.min_tokens_per_second:g} tokens a second")
         if self.stream.end is not None:
             return None

@@ -26,3 +26,12 @@ class Pace:
         few = tokens - self._tokens < self._least * (now - self._since)
         self.begin(now, tokens)
         return few
+
+
+_ANY = Pace(0, 0)
+"""Of all answers that no pace is asked of: it keeps nothing that counts."""
+
+
+def pace(least: float, window: float) -> Pace:
+    """A pace of one's own, if there is one to keep."""
+    return Pace(least, window) if least else _ANY
