@@ -392,8 +392,7 @@ class Generation:
             # Look often enough not to be late for the silence that begins with the first token.
             asked = min((attempt.asked for attempt in self._running), default=now)
             return min(when, asked + limits.first_token, now + limits.silence)
-        # While paused, look again a little later.
-        idle = self._paused or self._closing
+        idle = self._paused or self._closing  # then look again a little later
         return min(when, now + limits.silence if idle else winner.last_byte + limits.silence)
 
     def _heard_at(self) -> float:
