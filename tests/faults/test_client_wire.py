@@ -146,7 +146,7 @@ async def test_what_is_no_http_is_told_so_in_json(servers: tuple[SimProcess, Ser
     [
         ("/v1/streams/x?" + "a=1&" * 60, {}, 400, "invalid_request"),
         ("/v1/models", {"Origin": "http://["}, 403, "origin_not_allowed"),
-        ("/v1/models/", {}, 404, "not_found"),
+        ("/v1/models/", {}, 404, "model_not_found"),
         ("/healthz/", {"Host": "evil.example"}, 404, "not_found"),
     ],
 )

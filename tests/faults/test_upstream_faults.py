@@ -95,7 +95,9 @@ async def test_fault_before_the_first_byte_is_a_status_and_an_error(
     assert got.headers["content-type"] == "application/json"
     assert client.code(got.json) in (code, None)
     assert got.whole
-    assert "penstock-stream-id" not in got.headers, "there is no stream to come back to, and nothing to be metered"
+    trace = (await fetch(place[1].port, "GET", f"/v1/streams/{got.stream_id}/trace")).json
+    assert (trace["live"], trace["events"]) == (False, 1), "nothing was said but the end"
+    assert [mark["code"] for mark in trace["marks"] if mark["what"] == "lost"] == [code]
 
 
 @pytest.mark.parametrize("hang", ["connect", "headers"])
