@@ -156,7 +156,7 @@ async def test_complaint_9_messages_and_chat_lose_no_text_and_no_arguments(
 
 
 async def test_complaint_10_a_stream_is_resumed_by_last_event_id(servers: tuple[SimProcess, Served]) -> None:
-    """The other halves of this complaint: hedging is tests/faults/test_hedging.py; limits are not built yet."""
+    """Its first part, limits that are charged after the fact, waits for limits: they are not built yet."""
     sim, served = servers
     async with Client(served.port) as client:
         await client.send("POST", CHAT, chat({"tokens": 20, "pace": 0.02}, "resumed"))
@@ -167,3 +167,26 @@ async def test_complaint_10_a_stream_is_resumed_by_last_event_id(servers: tuple[
     )
     text = "".join(block.text for block in [*first.blocks, *rest.blocks])
     assert text == (await told(sim, lambda t: t.answer("resumed"))).text[0]
+
+
+async def test_complaint_10_a_slow_stream_falls_back() -> None:
+    """Slow to begin: the next one is asked. Slow in the middle: the next one goes on, where the route says so."""
+    pace = {"connect": 2, "first_token": 1, "silence": 1, "total": 20, "min_tokens_per_second": 5}
+    with running() as sim:
+        tables = (
+            *(upstream(name, sim.url) for name in ("a", "b")),
+            route("m", "a", "b", continuation=True, timeouts=pace),
+        )
+        with routed(*tables) as served:
+            late = chat(at("a", text="late", first_token_delay=5), "slow to begin")
+            late["messages"][0]["content"] += f" sim:{json.dumps(at('b', text='in time'))}"
+            got = await fetch(served.port, "POST", CHAT, late)
+            assert "".join(block.text for block in got.blocks) == "in time"
+            drips = chat(at("a", text="one two three four five", pace=0.6), "slow in the middle")
+            drips["messages"][0]["content"] += f" sim:{json.dumps(at('b', text=' - and the rest'))}"
+            got = await fetch(served.port, "POST", CHAT, drips)
+            text = "".join(block.text for block in got.blocks)
+            assert text.startswith("one ")
+            assert text.endswith(" - and the rest")
+            assert got.blocks[-1].data == "[DONE]"
+            assert "continued b" in await marks(served, got)
