@@ -62,7 +62,7 @@ def by_chat(url: str, model: str, messages: list[Any], *, stream: bool) -> Seen:
         whole = client.chat.completions.create(model=model, messages=messages)
         message, usage = whole.choices[0].message, whole.usage
         assert usage is not None
-        calls = [(call.function.name, json.loads(call.function.arguments)) for call in message.tool_calls or []]  # type: ignore[union-attr]
+        calls = [(call.function.name, json.loads(call.function.arguments)) for call in message.tool_calls or []]
         thinking = (message.model_extra or {}).get("reasoning_content") or ""
         reason = whole.choices[0].finish_reason
         return Seen(message.content or "", thinking, calls, reason, (usage.prompt_tokens, usage.completion_tokens))

@@ -196,7 +196,7 @@ class Attempt:
             assert probe.failure is not None
             self._break(probe.failure)
         else:
-            self._complete(Done(probe.outcome))  # type: ignore[arg-type]  # the probe's words are outcomes
+            self._complete_as_told()
 
     def emit(self, event: Event) -> None:
         """One event of an upstream that speaks in events."""
@@ -233,14 +233,14 @@ class Attempt:
         if self.over:
             return
         if self.probe.complete:
-            self._complete(Done(self.probe.outcome))  # type: ignore[arg-type]  # the probe's words are outcomes
+            self._complete_as_told()
         else:
             self.fail("upstream_truncated", "the upstream ended the answer without its end marker")
 
     def completed(self) -> None:
         """A generator of events has run to its end, which is its end marker."""
         if not self.over:
-            self._complete(Done(self.probe.outcome))  # type: ignore[arg-type]  # the probe's words are outcomes
+            self._complete_as_told()
 
     def failed(self, refused: Refused) -> None:
         """The upstream refused: there will be no answer from it."""
@@ -251,7 +251,7 @@ class Attempt:
     def fail(self, code: str, message: str, *, retryable: bool = True) -> None:
         """Trouble, by its word in the table above. An answer that is whole already can't be cut any more."""
         if self.probe.complete and code in ("stalled", "upstream_truncated") and not self.over:
-            self._complete(Done(self.probe.outcome))  # type: ignore[arg-type]  # the probe's words are outcomes
+            self._complete_as_told()
         if not self.over:
             self._lose(*failure(code, message, retryable=retryable))
 
@@ -281,6 +281,10 @@ class Attempt:
             append = self._append  # the stream may be over by then: it grew larger than an answer may be
             append(block)
         self._early.clear()
+
+    def _complete_as_told(self) -> None:
+        """By the upstream's own reason, if it gave one."""
+        self._complete(Done(self.probe.outcome))  # type: ignore[arg-type]  # the probe's words are outcomes
 
     def _complete(self, last: Done) -> None:
         if last.outcome == "cancelled":

@@ -148,11 +148,11 @@ class UnseenView:
 class Cursor:
     """A decoder and an encoder, at one offset of a log."""
 
-    __slots__ = ("_head", "_mark", "_opened", "_packer", "decoder", "encoder", "group", "offset", "seen")
+    __slots__ = ("_head", "_mark", "_opened", "_packer", "decoder", "encoder", "offset", "seen", "told", "whole")
 
     def __init__(self, stream: Stream, format: Format) -> None:
         self.offset = 0
-        self.group = Group(0, 0)
+        self.whole = self.told = 0  # the group: as numbers, for they change with every entry
         self.seen = 0
         """Blocks of the group that need not be sent."""
         self._head = b"id: %b:" % stream.epoch.encode()
@@ -171,18 +171,20 @@ class Cursor:
         packer = self._packer
         blocks = self.encoder.encode(events if packer is None else packer.feed(events))
         held = self.encoder.holds or (packer is not None and packer.holds)
-        group = self.group
-        if held:
-            framed = frame(self._head, group, offset, blocks, self._mark, self.seen, held=True)
-            self.group = Group(group.whole, group.told + len(blocks))
-            return framed
-        if len(blocks) == 1 and not group.told:
+        if len(blocks) == 1 and not held and not self.told:
             framed = b"%b%d\n%b" % (self._head, offset, blocks[0])
         else:
-            framed = frame(self._head, group, offset, blocks, self._mark, self.seen, held=False)
-        self.group = Group(offset, 0)
-        self.seen = 0
+            framed = frame(self._head, self.group, offset, blocks, self._mark, self.seen, held=held)
+        if held:
+            self.told += len(blocks)
+        else:
+            self.whole, self.told, self.seen = offset, 0, 0
         return framed
+
+    @property
+    def group(self) -> Group:
+        """Where it stands."""
+        return Group(self.whole, self.told)
 
     def end(self, usage: Usage | None, last: Terminal) -> list[bytes]:
         """The terminal entry, in the target dialect."""
@@ -195,14 +197,12 @@ class Cursor:
     def open_at(self, offset: int, start: Start) -> None:
         """Go on after `offset`, as if the answer's beginning had been rendered."""
         self.encoder.encode([start])
-        self.offset = offset
-        self.group = Group(offset, 0)
+        self.offset = self.whole = offset
         self._opened = True
 
     def __str__(self) -> str:
         """The position after what was rendered, without its epoch."""
-        whole, told = self.group
-        return f"{whole + 1}.{self._mark + told}" if told else str(whole)
+        return f"{self.whole + 1}.{self._mark + self.told}" if self.told else str(self.whole)
 
 
 class TranslatedView:
@@ -264,7 +264,7 @@ class TranslatedView:
             self._last = self._render_last(reader)
         blocks, group = self._last
         cursor = reader.cursor
-        seen = cursor.seen if cursor is not None and cursor.group.whole == group.whole else 0
+        seen = cursor.seen if cursor is not None and cursor.whole == group.whole else 0
         return _frame_last(stream, self.format, blocks, group, reader, seen)
 
     def position(self, reader: Reader) -> str:
