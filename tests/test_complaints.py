@@ -6,6 +6,7 @@ The numbers are those of the list in docs/complaints.md, which says where each w
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import time
 from collections.abc import Iterator
@@ -47,6 +48,49 @@ async def test_complaint_1_a_disconnect_cancels_the_upstream(servers: tuple[SimP
     (row,) = await asked(sim, f"gone from {path}", 1)
     assert row.end is not None
     assert row.end.ended == "closed_by_peer"
+
+
+LIMITED = """
+[[tenant]]
+name = "a"
+key_hashes = ["sha256:{digest}"]
+limits = {{ tokens_per_minute = 1000 }}
+"""
+KEY = {"authorization": "Bearer key-a"}
+
+
+@pytest.fixture(scope="module")
+def limited() -> Iterator[tuple[SimProcess, Served]]:
+    """A tenant of 1,000 tokens a minute."""
+    more = LIMITED.format(digest=hashlib.sha256(b"key-a").hexdigest())
+    with river("grace = 0.2\ntimeouts = { first_token = 4, silence = 1 }\nretries = 0", more) as both:
+        yield both
+
+
+async def tokens_left(served: Served) -> int:
+    """Told by a request that is wrong, and takes nothing."""
+    got = await fetch(served.port, "POST", CHAT, {"model": "none", "messages": []}, KEY)
+    return int(got.headers["x-ratelimit-remaining-tokens"])
+
+
+async def test_complaint_2_token_limits_hold_for_streams_for_many_at_once_and_refused_ones_leak_nothing(
+    limited: tuple[SimProcess, Served],
+) -> None:
+    sim, served = limited
+    # Reservations of answers that were refused come back: after ten of 900 tokens each there are still a thousand.
+    for _ in range(10):
+        got = await fetch(served.port, "POST", CHAT, chat({"status": 500}, "refused", max_tokens=900), KEY)
+        assert got.status == 502
+    assert await tokens_left(served) == 1000
+    # Of twenty streams at once that may use 200 tokens and some for their prompts, four fit, and no more are asked for.
+    body = chat({"tokens": 190, "pace": 0.005}, "at once", max_tokens=200)
+    answers = await asyncio.gather(*(fetch(served.port, "POST", CHAT, body, KEY) for _ in range(20)))
+    assert sorted(got.status for got in answers) == [200] * 4 + [429] * 16
+    assert len(await asked(sim, "at once", 4)) == 4
+    # What they streamed is charged: the next one has to wait, and is told how long.
+    got = await fetch(served.port, "POST", CHAT, body | {"max_tokens": 600}, KEY)
+    assert (got.status, got.json["error"]["code"]) == (429, "rate_limit_exceeded")
+    assert 1 <= int(got.headers["retry-after"]) <= 60
 
 
 async def test_complaint_3_a_cut_stalled_or_malformed_stream_triggers_fallback(two: tuple[SimProcess, Served]) -> None:
@@ -155,8 +199,22 @@ async def test_complaint_9_messages_and_chat_lose_no_text_and_no_arguments(
     assert json.loads(arguments) == json.loads(end.tool_calls[0][0]["arguments"])
 
 
+async def test_complaint_10_limits_are_charged_beforehand_and_settled_afterwards() -> None:
+    more = LIMITED.format(digest=hashlib.sha256(b"key-a").hexdigest())
+    with river("grace = 0.2", more) as (_, served):
+        async with Client(served.port) as client:
+            await client.send("POST", CHAT, chat({"tokens": 5, "pace": 0.2}, "charged", max_tokens=800), KEY)
+            first = await client.read(until="content")
+            assert int(first.headers["x-ratelimit-remaining-tokens"]) < 200
+            assert await tokens_left(served) < 300, "while it runs, what it may yet use is not given to others"
+            got = await fetch(served.port, "POST", CHAT, chat({"tokens": 1}, "too much", max_tokens=800), KEY)
+            assert got.status == 429
+            await client.read()
+        await asyncio.sleep(0.1)
+        assert await tokens_left(served) > 900, "it used five tokens, and its prompt"
+
+
 async def test_complaint_10_a_stream_is_resumed_by_last_event_id(servers: tuple[SimProcess, Served]) -> None:
-    """Its first part, limits that are charged after the fact, waits for limits: they are not built yet."""
     sim, served = servers
     async with Client(served.port) as client:
         await client.send("POST", CHAT, chat({"tokens": 20, "pace": 0.02}, "resumed"))

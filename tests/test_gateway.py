@@ -11,7 +11,9 @@ from penstock.dialects import DIALECTS
 from penstock.dialects.base import Request
 from penstock.exceptions import Refused, UpstreamFailed
 from penstock.gateway import Gateway, Tenant
+from penstock.policy.admission import Admission
 from penstock.policy.course import Route, Target
+from penstock.policy.limits import Limits
 from penstock.streams.journal import MemoryJournal
 from penstock.streams.plan import Plan
 from penstock.streams.wheel import Wheel
@@ -134,3 +136,54 @@ async def test_positions_are_told_apart() -> None:
         with pytest.raises(Refused) as raised:
             there.position(stream, text)
         assert raised.value.status == status
+
+
+def limited(**limits: int) -> Gateway:
+    there = gateway()
+    admission = Admission({"a": Limits(**limits)}, lambda: 1e9)
+    return Gateway(there.journal, there.routes, Wheel(), admission)
+
+
+def left(there: Gateway) -> dict[str, int]:
+    return {standing.unit: standing.remaining for standing in there.standing(A)}
+
+
+async def test_an_answer_has_its_lease_until_it_ends() -> None:
+    there = limited(concurrent_streams=1, tokens_per_minute=1000)
+    stream = await there.open(request("forever"), BODY, A)
+    assert left(there)["streams"] == 0
+    assert await refused(there.open(request(), BODY, A)) == (429, "rate_limit_exceeded")
+    await there.ready(stream)
+    await there.cancel(stream.id, A)
+    assert left(there)["streams"] == 1
+    assert left(there)["tokens"] in range(950, 1000), "a few words, and not the 500 that were expected"
+
+
+async def test_a_refusal_of_the_upstream_takes_a_request_and_no_tokens() -> None:
+    there = limited(requests_per_minute=10, tokens_per_minute=1000, concurrent_streams=1)
+    with pytest.raises(UpstreamFailed):
+        await there.ready(await there.open(request("broken"), BODY, A))
+    assert left(there) == {"requests": 9, "tokens": 1000, "streams": 1}
+
+
+async def test_a_wrong_request_and_one_that_is_known_take_nothing() -> None:
+    there = limited(requests_per_minute=10, concurrent_streams=1)
+    stream = await there.open(request("forever"), BODY, A, "key")
+    assert await there.open(request("forever"), BODY, A, "key") is stream
+    assert await refused(there.open(request(), b"another", A, "key")) == (409, "idempotency_conflict")
+    assert await refused(there.open(request("other"), BODY, A)) == (404, "model_not_found")
+    assert left(there) == {"requests": 9, "streams": 0}
+    there.interrupt()
+    assert left(there) == {"requests": 9, "streams": 1}
+
+
+async def test_a_journal_that_fails_gives_the_lease_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = limited(requests_per_minute=10, tokens_per_minute=1000, concurrent_streams=1)
+
+    async def fails(**_: object) -> None:
+        raise OSError("no room")
+
+    monkeypatch.setattr(there.journal, "create", fails)
+    with pytest.raises(OSError, match="no room"):
+        await there.open(request(), BODY, A)
+    assert left(there) == {"requests": 10, "tokens": 1000, "streams": 1}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import resource
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,11 @@ from penstock.faces.page import Page
 from penstock.faces.root import Root
 from penstock.faces.streams import StreamFaces
 from penstock.gateway import Gateway, Tenant
+from penstock.policy.admission import Admission
 from penstock.policy.capacity import Capacity
 from penstock.policy.course import Route, Target
 from penstock.policy.health import Breaker
+from penstock.policy.limits import Limits
 from penstock.streams.attempt import Upstream
 from penstock.streams.gate import GateRule
 from penstock.streams.journal import MemoryJournal
@@ -47,7 +50,8 @@ class Penstock:
         upstreams = {upstream.name: self._upstream(upstream) for upstream in config.upstream}
         breakers = {upstream.name: Breaker(upstream.max_failures) for upstream in config.upstream}
         routes = {route.model: _route(route, upstreams, breakers) for route in config.route}
-        self.gateway = Gateway(self.journal, routes, self.wheel)
+        limits = {tenant.name: _limits(tenant.limits) for tenant in config.tenant if tenant.limits is not None}
+        self.gateway = Gateway(self.journal, routes, self.wheel, Admission(limits, time.time))
         keys = {
             digest.removeprefix("sha256:"): Tenant(
                 tenant.name, None if tenant.models is None else frozenset(tenant.models)
@@ -165,6 +169,10 @@ def _route(route: configuration.Route, upstreams: Mapping[str, Upstream], breake
     )
     plan = Plan(timeouts, route.on_abandon, route.grace, route.hedge, _gate(route), route.continuation)
     return Route(route.model, targets, plan, route.retries, route.delivery)
+
+
+def _limits(limits: configuration.Limits) -> Limits:
+    return Limits(**{name: getattr(limits, name) for name in Limits._fields})
 
 
 def _gate(route: configuration.Route) -> GateRule | None:

@@ -9,13 +9,16 @@ import asyncio
 import hashlib
 import logging
 import random
+import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from penstock.dialects.base import Request
 from penstock.exceptions import InvalidPosition, Refused
+from penstock.policy.admission import Admission, Ticket
 from penstock.policy.course import Route, Walk
 from penstock.policy.delivery import Wish, choose
+from penstock.policy.limits import Standing
 from penstock.streams.framing import Format, home
 from penstock.streams.generation import Generation
 from penstock.streams.journal import IdempotencyKey, Journal
@@ -23,9 +26,13 @@ from penstock.streams.metering import prompt_bytes
 from penstock.streams.reader import Reader, Sink
 from penstock.streams.stream import Stream
 from penstock.streams.wheel import Wheel
+from penstock.wire.events import Usage
 from penstock.wire.position import Position
 
 log = logging.getLogger("penstock.gateway")
+
+WARN_SECONDS = 60.0
+"""How often the log tells that a tenant is at its limits."""
 
 
 class Tenant(NamedTuple):
@@ -41,11 +48,17 @@ class Tenant(NamedTuple):
 class Gateway:
     """Routes requests to upstreams and readers to streams."""
 
-    def __init__(self, journal: Journal, routes: Mapping[str, Route], wheel: Wheel) -> None:
+    def __init__(
+        self, journal: Journal, routes: Mapping[str, Route], wheel: Wheel, admission: Admission | None = None
+    ) -> None:
         self.journal = journal
         self.routes = routes
         self._wheel = wheel
+        self._admission = admission or Admission({}, time.time)
         self._generations: dict[str, Generation] = {}
+        self._tickets: dict[str, Ticket] = {}
+        """Of the running generations that have one."""
+        self._warned_at: dict[str, float] = {}
         self._draining = False
         self._dice = random.Random()
 
@@ -63,13 +76,26 @@ class Gateway:
         if route is None or not tenant.may_use(request.model):
             raise Refused(404, "model_not_found", f"there is no model {request.model[:100]!r} here", param="model")
         idempotency = IdempotencyKey(key, _digest(request.dialect, body)) if key else None
-        stream, created = await self.journal.create(
-            tenant=tenant.name,
-            model=request.model,
-            dialect=route.targets[0].upstream.dialect,
-            idempotency=idempotency,
-        )
+        if idempotency is not None:
+            # Who comes back for an answer that is being made takes nothing, and must not be kept out by a limit.
+            known = await self.journal.known(tenant.name, idempotency)
+            if known is not None:
+                return known
+        ticket = self._admit(tenant, request)
+        created = False
+        try:
+            stream, created = await self.journal.create(
+                tenant=tenant.name,
+                model=request.model,
+                dialect=route.targets[0].upstream.dialect,
+                idempotency=idempotency,
+            )
+        finally:
+            if not created and ticket is not None:
+                self._admission.undo(ticket)
         if created:
+            if ticket is not None:
+                self._tickets[stream.id] = ticket
             self._deliver(stream, wish or route.delivery, request)
             generation = Generation(
                 stream, self._wheel, route.plan, request_bytes=prompt_bytes(request), on_end=self._ended
@@ -77,6 +103,21 @@ class Gateway:
             self._generations[stream.id] = generation
             generation.start(Walk(route, request.model, self._dice), request)
         return stream
+
+    def _admit(self, tenant: Tenant, request: Request) -> Ticket | None:
+        try:
+            return self._admission.admit(tenant.name, request)
+        except Refused as refused:
+            now = self._wheel.now()
+            # Once in a while: a client that does not wait must not fill the disk.
+            if now - self._warned_at.get(tenant.name, -WARN_SECONDS) >= WARN_SECONDS:
+                self._warned_at[tenant.name] = now
+                log.warning("tenant %s is refused: %s", tenant.name, refused.message)
+            raise
+
+    def standing(self, tenant: Tenant) -> list[Standing]:
+        """How the tenant's limits stand; empty = it has none."""
+        return self._admission.standing(tenant.name)
 
     def _deliver(self, stream: Stream, wish: Wish, request: Request) -> None:
         choice = choose(wish, request)
@@ -147,6 +188,9 @@ class Gateway:
     def _ended(self, generation: Generation) -> None:
         stream = generation.stream
         self._generations.pop(stream.id, None)
+        ticket = self._tickets.pop(stream.id, None)
+        if ticket is not None and stream.end is not None:
+            self._admission.settle(ticket, stream.end.usage or Usage(source="unknown"))
         if stream.refusal is not None and stream.refusal.status >= 500:
             lost = [mark.facts for mark in stream.trace.marks if mark.what == "lost"]
             told = "; ".join(f"{facts['upstream']}: {facts['code']}, {facts['message']}" for facts in lost)

@@ -127,6 +127,17 @@ class JournalContract:
         self.end(stream, time)
         assert await self.create(journal, key=KEY) == (stream, False)
 
+    async def test_whether_a_key_is_known_can_be_asked_without_making_anything(self, journal: Journal) -> None:
+        key = IdempotencyKey("k", b"body")
+        assert await journal.known("a", key) is None
+        assert await journal.known("a", key) is None
+        stream, created = await journal.create(tenant="a", model="m", dialect="native", idempotency=key)
+        assert created
+        assert await journal.known("a", key) is stream
+        assert await journal.known("b", key) is None
+        with pytest.raises(Refused):
+            await journal.known("a", IdempotencyKey("k", b"another"))
+
     async def test_another_body_is_a_conflict(self, journal: Journal) -> None:
         stream = await self.new(journal, key=KEY)
         with pytest.raises(Refused) as refused:

@@ -192,8 +192,9 @@ def _tenants(config: Config) -> Problems:
         if tenant.weight < 1:
             yield f"{key}.weight", "must be at least 1"
         for name in Limits.__struct_fields__:
-            if tenant.limits is not None and (getattr(tenant.limits, name) or 0) < 0:
-                yield f"{key}.limits.{name}", "must not be negative"
+            limit = getattr(tenant.limits, name) if tenant.limits is not None else None
+            if limit is not None and not 0 < limit < 1e15:
+                yield f"{key}.limits.{name}", "must be at least 1; leave it out for no limit"
         if not tenant.key_hashes:
             yield key, "key_hashes is missing: keys made at run time are not built yet, so nobody could be this tenant"
         for number, digest in enumerate(tenant.key_hashes):

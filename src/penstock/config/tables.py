@@ -96,6 +96,8 @@ class Gate(_Table):
 
 
 class Limits(_Table):
+    """See `penstock.policy.limits`. None = no limit."""
+
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     concurrent_streams: int | None = None
@@ -123,8 +125,6 @@ class Config(_Table):
         notes = []
         if self.storage.database is not None:
             notes.append("storage.database is read, but nothing is stored in it yet: streams live in memory")
-        if any(tenant.limits is not None for tenant in self.tenant):
-            notes.append("tenant.limits are read, but not enforced yet")
         if any(tenant.weight != 1 for tenant in self.tenant):
             notes.append("tenant.weight is read, but shares are not weighed yet")
         notes += self._doubts()

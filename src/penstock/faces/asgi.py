@@ -117,7 +117,7 @@ async def refuse(
     send: Send, refused: Refused, dialect: Dialect, headers: Headers = (), unread: Receive | None = None
 ) -> None:
     """A refusal, in the caller's dialect. `unread`: from where the rest of the request's body would come."""
-    more = [*headers, (b"cache-control", b"no-store")]
+    more = [*headers, *refused.headers, (b"cache-control", b"no-store")]
     if refused.retry_after is not None:
         more.append((b"retry-after", b"%d" % math.ceil(refused.retry_after)))
     if refused.status == 401:

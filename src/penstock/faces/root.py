@@ -33,7 +33,15 @@ CREATES = {path: DIALECTS[name] for path, name in ADDRESSES.items()}
 """Addresses where an answer begins, and the dialect spoken there."""
 
 STREAMS = "/v1/streams/"
-EXPOSED = b"penstock-dropped, penstock-stream-id, retry-after"
+EXPOSED = b", ".join(
+    (
+        b"penstock-dropped, penstock-stream-id, retry-after, x-should-retry",
+        *(
+            b"x-ratelimit-limit-%b, x-ratelimit-remaining-%b, x-ratelimit-reset-%b" % (unit, unit, unit)
+            for unit in (b"requests", b"tokens", b"tokens-day", b"streams")
+        ),
+    )
+)
 CORS = (
     (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
     (

@@ -19,9 +19,10 @@ from penstock.dialects.base import Dialect, Ending, decode_json
 from penstock.exceptions import PenstockError, Refused, UpstreamFailed
 from penstock.faces.access import Access
 from penstock.faces.asgi import ClientGone, Headers, Receive, Scope, Send, header, joined, query, read_body, respond
+from penstock.faces.limits import standing
 from penstock.faces.sinks import AsgiSink, DirectSink, WholeSink
 from penstock.faces.trace import trace_of
-from penstock.gateway import Gateway
+from penstock.gateway import Gateway, Tenant
 from penstock.policy.delivery import Wish
 from penstock.streams.attempt import STATUS
 from penstock.streams.delivery import Delivery
@@ -61,14 +62,20 @@ class StreamFaces:
 
     async def create(self, dialect: Dialect, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
         """POST in `dialect`: open a stream, and follow it or wait for its end."""
-        stream, streamed, include_usage = await self._open(dialect, scope, receive)
+        tenant = self._access.tenant(scope)
+        try:
+            stream, streamed, include_usage = await self._open(dialect, tenant, scope, receive)
+        except Refused as refused:
+            refused.headers = standing(dialect.name, self._gateway.standing(tenant), refused)
+            raise
+        more = [*headers, *standing(dialect.name, self._gateway.standing(tenant))]
         if streamed:
             format = Format(dialect.name, include_usage, stream.delivery)
             # With an Idempotency-Key it may be a stream that began long ago.
             after = self._gateway.position(stream, None)
-            await self._follow(stream, format, after, scope, receive, send, headers, wait=True)
+            await self._follow(stream, format, after, scope, receive, send, more, wait=True)
         else:
-            await self._collect(stream, dialect, scope, receive, send, headers)
+            await self._collect(stream, dialect, scope, receive, send, more)
 
     async def attach(
         self, stream_id: str, dialect: Dialect, scope: Scope, receive: Receive, send: Send, headers: Headers
@@ -106,9 +113,10 @@ class StreamFaces:
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
-    async def _open(self, dialect: Dialect, scope: Scope, receive: Receive) -> tuple[Stream, bool, bool]:
+    async def _open(
+        self, dialect: Dialect, tenant: Tenant, scope: Scope, receive: Receive
+    ) -> tuple[Stream, bool, bool]:
         """The request's own memory (body, messages) ends with this frame: a live stream does not carry it."""
-        tenant = self._access.tenant(scope)
         body = await read_body(scope, receive, self._max_body)
         key = header(scope, b"idempotency-key")
         if key is not None and not 0 < len(key) <= MAX_KEY_LENGTH:

@@ -16,9 +16,10 @@ from penstock.streams.stream import RETAIN_BYTES, Stream
 from penstock.streams.wheel import Wheel
 
 RETAIN_SECONDS = 300.0
+"""How long a stream is kept after its end, by default."""
+
 SET_ASIDE = 1000
 """Streams that never began, and are kept for their traces. Failing requests may be many."""
-"""How long a stream is kept after its end, by default."""
 
 
 class IdempotencyKey(NamedTuple):
@@ -38,6 +39,10 @@ class Journal(Protocol):
 
         Raises Refused (409 `idempotency_conflict`) when the key came with another body.
         """
+        ...
+
+    async def known(self, tenant: str, idempotency: IdempotencyKey) -> Stream | None:
+        """The stream that `create` would find. Raises Refused (409) as it does."""
         ...
 
     async def find(self, tenant: str, stream_id: str) -> Stream | None: ...
@@ -68,13 +73,8 @@ class MemoryJournal:
     async def create(
         self, *, tenant: str, model: str, dialect: str, idempotency: IdempotencyKey | None = None
     ) -> tuple[Stream, bool]:
-        if idempotency is not None:
-            before = self._by_key.get((tenant, idempotency.key))
-            if before is not None:
-                digest, stream = before
-                if not secrets.compare_digest(digest, idempotency.digest):
-                    raise Refused(409, "idempotency_conflict", "this Idempotency-Key came with another body before")
-                return stream, False
+        if idempotency is not None and (before := await self.known(tenant, idempotency)) is not None:
+            return before, False
         about = Description(secrets.token_hex(12), model, int(time.time()))
         stream = Stream(
             about,
@@ -90,6 +90,15 @@ class MemoryJournal:
             self._key_of[stream.id] = (tenant, idempotency.key)
         stream.on_end.append(self._expire_later)
         return stream, True
+
+    async def known(self, tenant: str, idempotency: IdempotencyKey) -> Stream | None:
+        before = self._by_key.get((tenant, idempotency.key))
+        if before is None:
+            return None
+        digest, stream = before
+        if not secrets.compare_digest(digest, idempotency.digest):
+            raise Refused(409, "idempotency_conflict", "this Idempotency-Key came with another body before")
+        return stream
 
     async def find(self, tenant: str, stream_id: str) -> Stream | None:
         stream = self._streams.get(stream_id)
