@@ -1,6 +1,6 @@
 # Penstock: everything a checkout needs. Only python3, make and git are assumed.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test unit style types layers bench soak lock clean system
+.PHONY: help setup run test unit style types layers web bench soak lock clean system
 
 UV      := .tools/bin/uv
 UV_VERSION := 0.13.8
@@ -12,7 +12,7 @@ ARGS    ?=
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
-setup: $(STAMPS)/venv  ## make .venv with the locked dependencies and the penstock command
+setup: $(STAMPS)/venv $(STAMPS)/page  ## make .venv with the locked dependencies and the penstock command, and build the page
 
 $(UV):
 	@echo "==> uv $(UV_VERSION) into .tools/"
@@ -26,13 +26,25 @@ $(STAMPS)/venv: $(UV) pyproject.toml requirements-dev.lock
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --python $(PY) --editable .
 	@mkdir -p $(STAMPS) && touch $@
 
+WEB := $(shell find web -name node_modules -prune -o -type f -print 2>/dev/null)
+
+$(STAMPS)/modules: $(STAMPS)/venv web/package-lock.json
+	@echo "==> web/node_modules"
+	@$(PY) hatch_build.py install
+	@touch $@
+
+$(STAMPS)/page: $(STAMPS)/modules hatch_build.py $(WEB)
+	@echo "==> the page"
+	@$(PY) hatch_build.py build >/dev/null
+	@touch $@
+
 system: ## install what the tests need from Debian (chromium, curl, nginx), or say what is missing
 	@deploy/system-packages chromium curl nginx
 
 run: setup  ## set up all, then serve the demo on http://127.0.0.1:8080
 	@.venv/bin/penstock demo --port $(PORT)
 
-test: setup system style types layers unit  ## set up all, then every check and every test
+test: setup system style types layers web unit  ## set up all, then every check and every test
 
 unit: setup  ## the tests alone (ARGS="-k resume" passes on)
 	@$(PY) -m pytest -n 2 --dist worksteal $(ARGS)
@@ -42,6 +54,9 @@ style: setup  ## ruff: lint and format
 
 types: setup  ## mypy --strict
 	@.venv/bin/mypy
+
+web: setup  ## the web side: its types and its unit tests
+	@$(PY) hatch_build.py types test
 
 layers: setup  ## import-linter: who may import whom
 	@.venv/bin/lint-imports
@@ -57,4 +72,4 @@ lock: $(UV)  ## renew the lock files: hashes, no addresses
 	@$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url pyproject.toml --group dev -o requirements-dev.lock
 
 clean:  ## remove what make made
-	@rm -rf .venv .tools .stamps .bench dist build
+	@rm -rf .venv .tools .stamps .bench dist build web/node_modules src/penstock/faces/page/built

@@ -12,10 +12,12 @@ from typing import Any
 
 from penstock import config as configuration
 from penstock.config import Config
+from penstock.conversations.conversations import Conversations
 from penstock.exceptions import ConfigError
 from penstock.faces.access import Access, is_loopback
 from penstock.faces.asgi import Receive, Scope, Send
 from penstock.faces.control import control
+from penstock.faces.conversations import ConversationFaces
 from penstock.faces.page import Page
 from penstock.faces.root import Root
 from penstock.faces.streams import StreamFaces
@@ -25,6 +27,7 @@ from penstock.policy.capacity import Capacity
 from penstock.policy.course import Route, Target
 from penstock.policy.health import Breaker
 from penstock.policy.limits import Limits
+from penstock.stores.sql import SqlStore, engine_for
 from penstock.streams.attempt import Upstream
 from penstock.streams.gate import GateRule
 from penstock.streams.journal import MemoryJournal
@@ -35,6 +38,9 @@ from penstock.upstreams.gate import function_gate, http_gate
 from penstock.upstreams.http import HttpUpstream
 from penstock.upstreams.pool import Pool, parse_endpoint, proxy_for
 from penstock.upstreams.python import PythonUpstream
+
+IN_MEMORY = "sqlite://"
+"""Where conversations are kept that are to be gone with the process."""
 
 
 class Penstock:
@@ -59,21 +65,30 @@ class Penstock:
             for tenant in config.tenant
             for digest in tenant.key_hashes
         }
+        self.conversations = Conversations(self.gateway, SqlStore(engine_for(config.storage.database or IN_MEMORY)))
         access = Access(keys, frozenset(config.server.allowed_origins), check_host=is_loopback(config.server.host))
+        most = config.server.max_body_bytes
+        streams = StreamFaces(self.gateway, access, most)
         self._root = Root(
-            StreamFaces(self.gateway, access, config.server.max_body_bytes),
+            streams,
+            ConversationFaces(self.conversations, self.gateway, access, streams, most),
             access,
             Page(),
-            control(self.gateway, access),
+            control(self.gateway, self.conversations, access),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._root(scope, receive, send)
 
+    async def start(self) -> None:
+        """Make the storage ready now, rather than with the first request that needs it. Raises StorageFailed."""
+        await self.conversations.start()
+
     async def close(self) -> None:
-        """End every running stream as `interrupted`, and close the connections to the upstreams."""
+        """End every running stream as `interrupted`, keep it so, and close the connections to the upstreams."""
         self.gateway.drain()
         self.gateway.interrupt()
+        await self.conversations.close()
         for pool in self._pools:
             pool.close()
         self.wheel.stop()

@@ -20,7 +20,7 @@ from penstock.app import Penstock, raise_descriptor_limit
 from penstock.config import Config, convert, load
 from penstock.config import check as check_config
 from penstock.doctor.command import command as doctor
-from penstock.exceptions import ConfigError
+from penstock.exceptions import ConfigError, StorageFailed
 from penstock.sim.command import command as sim
 from penstock.timeline import NotTold
 from penstock.timeline import fetch as fetch_trace
@@ -155,7 +155,8 @@ def _listen(config: Config, host: str | None, port: int | None) -> None:
         config.server.port = port
     check_config(config)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    for told_too_much in ("uvicorn", "alembic"):
+        logging.getLogger(told_too_much).setLevel(logging.WARNING)
     for note in config.notes:
         logging.getLogger("penstock").warning("%s", note)
     if (most := raise_descriptor_limit()) < FEWEST_DESCRIPTORS:
@@ -177,6 +178,10 @@ def _listen(config: Config, host: str | None, port: int | None) -> None:
     app = Penstock(config)
 
     async def served() -> None:
+        try:
+            await app.start()
+        except StorageFailed as error:
+            raise ConfigError(f"storage.database: {error.message}") from None
         await serve_on(app, listener, grace=config.server.grace, started=started)
         threading.Thread(target=_leave, args=(asyncio.get_running_loop(),), name="penstock-leave", daemon=True).start()
 

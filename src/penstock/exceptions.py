@@ -5,7 +5,8 @@
     ├── InvalidPosition        not `epoch:offset` or `epoch:offset.part`
     ├── ProtocolError          bytes that break the rules of their format
     ├── Refused                no answer was begun; told by an HTTP status and JSON in the caller's dialect
-    │   └── UpstreamFailed     the upstream did not begin an answer
+    │   ├── UpstreamFailed     the upstream did not begin an answer
+    │   └── StorageFailed      what was to be kept could not be, or what is kept not be read
     └── Overdue                a deadline passed (internal to the connection)
 
 Once an answer has begun, trouble is not raised but told: by an `Error` event (`penstock.wire.events`).
@@ -79,3 +80,10 @@ class Refused(PenstockError):
 
 class UpstreamFailed(Refused):
     """The upstream refused, or failed before the first byte of an answer."""
+
+
+class StorageFailed(Refused):
+    """The storage does not work: full, locked, unreachable. Nothing was begun."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(503, "storage_unavailable", message, retry_after=5)

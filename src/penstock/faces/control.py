@@ -10,16 +10,18 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
+from penstock.conversations.conversations import Conversations
 from penstock.exceptions import Refused
 from penstock.faces.access import Access
 from penstock.faces.asgi import local_path
+from penstock.faces.conversations import routes
 from penstock.faces.openapi import STREAM_PATHS
 from penstock.faces.root import spoken_at
 from penstock.gateway import Gateway
 from penstock.version import __version__
 
 
-def control(gateway: Gateway, access: Access) -> FastAPI:
+def control(gateway: Gateway, conversations: Conversations, access: Access) -> FastAPI:
     """The FastAPI application behind the stream faces."""
     app = FastAPI(
         title="Penstock",
@@ -55,6 +57,7 @@ def control(gateway: Gateway, access: Access) -> FastAPI:
         told = {"status": "draining" if draining else "ready", "live_streams": gateway.live()}
         return JSONResponse(told, status_code=503 if draining else 200)
 
+    app.include_router(routes(conversations, access))
     for path, probe in (("/healthz", healthz), ("/readyz", readyz)):
         # Some load balancers ask for no more than the head. It is no address of its own, and not described as one.
         app.add_api_route(path, probe, methods=["HEAD"], include_in_schema=False)

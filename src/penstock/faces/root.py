@@ -15,6 +15,8 @@ from penstock.dialects.base import Dialect
 from penstock.exceptions import Refused
 from penstock.faces.access import Access
 from penstock.faces.asgi import ClientGone, Headers, Receive, Scope, Send, header, local_path, query, refuse, respond
+from penstock.faces.conversations import ADDRESS as ANSWERS
+from penstock.faces.conversations import EVENTS, ConversationFaces
 from penstock.faces.doctor import DoctorFace
 from penstock.faces.page import Page
 from penstock.faces.streams import StreamFaces, dialect_of
@@ -59,7 +61,7 @@ def spoken_at(path: str) -> Dialect:
         return CREATES[path]
     if path.startswith("/v1/messages/"):
         return CREATES["/v1/messages"]
-    if path.startswith("/v1/") and not path.startswith("/v1/streams"):
+    if path.startswith("/v1/") and not path.startswith(("/v1/streams", "/v1/conversations")):
         return CREATES["/v1/chat/completions"]
     return NATIVE
 
@@ -68,9 +70,15 @@ class Root:
     """The whole application, as one ASGI callable."""
 
     def __init__(
-        self, streams: StreamFaces, access: Access, page: Page, control: Callable[..., Awaitable[None]]
+        self,
+        streams: StreamFaces,
+        conversations: ConversationFaces,
+        access: Access,
+        page: Page,
+        control: Callable[..., Awaitable[None]],
     ) -> None:
         self._streams = streams
+        self._conversations = conversations
         self._access = access
         self._page = page
         self._control = control
@@ -107,6 +115,12 @@ class Root:
             elif path in CREATES:
                 _allow(scope, "POST")
                 await self._streams.create(dialect, scope, receive, watched, headers)
+            elif (named := ANSWERS.fullmatch(path)) is not None:
+                _allow(scope, "POST")
+                await self._conversations.answer(named[1], scope, receive, watched, headers)
+            elif path == EVENTS:
+                _allow(scope, "GET")
+                await self._conversations.events(scope, receive, watched, headers)
             elif path.startswith(STREAMS):
                 dialect = await self._stream(path.removeprefix(STREAMS), scope, receive, watched, headers)
             elif path == "/v1/doctor":

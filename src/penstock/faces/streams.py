@@ -73,7 +73,7 @@ class StreamFaces:
             format = Format(dialect.name, include_usage, stream.delivery)
             # With an Idempotency-Key it may be a stream that began long ago.
             after = self._gateway.position(stream, None)
-            await self._follow(stream, format, after, scope, receive, send, more, wait=True)
+            await self.follow(stream, format, after, scope, receive, send, more, wait=True)
         else:
             await self._collect(stream, dialect, scope, receive, send, more)
 
@@ -92,7 +92,7 @@ class StreamFaces:
         if stream.all_seen(after, format):
             await respond(send, 204, b"", [*headers, *about(stream)])
             return
-        await self._follow(stream, format, after, scope, receive, send, headers, wait=False)
+        await self.follow(stream, format, after, scope, receive, send, headers, wait=False)
 
     async def trace(self, stream_id: str, scope: Scope, send: Send, headers: Headers) -> None:
         """GET …/trace: what happened to the stream, and when."""
@@ -131,7 +131,7 @@ class StreamFaces:
         stream = await self._gateway.open(request, body, tenant, key, wish)
         return stream, request.stream, request.include_usage
 
-    async def _follow(
+    async def follow(
         self,
         stream: Stream,
         format: Format,
@@ -143,6 +143,7 @@ class StreamFaces:
         *,
         wait: bool,
     ) -> None:
+        """Write `stream` to the client, until its end or the client's. `wait`: for its first word, which may be a refusal."""
         direct = scope.get("extensions", {}).get("penstock.direct")
         sink = DirectSink(direct) if direct is not None else AsgiSink(receive)
         # The reader has its place before the wait: a client that leaves while waiting is one that left the stream.

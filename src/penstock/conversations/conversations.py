@@ -1,0 +1,322 @@
+"""Conversations as a service: begin answers, keep what was said, tell who is looking that something has changed.
+
+An answer is asked for once, whatever its client does: its id is the client's, and is the request's idempotency key. It is
+followed here from its beginning, so it goes on when its readers leave. What it says is written down in groups, about ten times
+a second for all answers together; nothing waits for that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import msgspec
+
+from penstock.conversations.recording import Recording
+from penstock.conversations.records import Conversation, Message, check_id, title_of
+from penstock.conversations.store import Place, Store
+from penstock.dialects.base import Message as Said
+from penstock.dialects.base import Options, Request
+from penstock.exceptions import Refused, StorageFailed
+from penstock.gateway import Gateway, Tenant
+from penstock.streams.framing import Format
+from penstock.streams.stream import Stream
+
+log = logging.getLogger("penstock.conversations")
+
+COMMIT_SECONDS = 0.1
+"""How far what is kept may be behind what was said."""
+
+RETRY_SECONDS = 2.0
+"""After the storage failed."""
+
+
+class Question(msgspec.Struct, forbid_unknown_fields=True):
+    """What the person wrote."""
+
+    id: str
+    text: str
+
+
+class Asked(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """An answer that is asked for. Without `message`, `parent` is the question."""
+
+    id: str
+    model: str
+    parent: str | None = None
+    message: Question | None = None
+    system: str | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
+
+
+class Conversations:
+    """See the module. `clock` gives Unix seconds."""
+
+    def __init__(self, gateway: Gateway, store: Store, clock: Callable[[], float] = time.time) -> None:
+        self._gateway = gateway
+        self._store = store
+        self._clock = clock
+        self._started: asyncio.Future[None] | None = None
+        self._recordings: dict[str, Recording] = {}
+        """By stream."""
+        self._news: set[Recording] = set()
+        self._woken = asyncio.Event()
+        self._writer: asyncio.Task[None] | None = None
+        self._listeners: dict[str, set[Callable[[str], None]]] = {}
+
+    async def start(self) -> None:
+        """Make the storage ready. Done by the first call of everything else, if nobody did it before."""
+        if self._started is None:
+            self._started = asyncio.get_running_loop().create_future()
+            try:
+                unfinished = await self._store.start()
+            except BaseException as error:
+                failed, self._started = self._started, None
+                failed.set_exception(error if isinstance(error, Exception) else RuntimeError(str(error)))
+                failed.exception()  # whoever waits is told; nobody need
+                raise
+            if unfinished:
+                log.warning(
+                    "answers that were running when the server stopped last: %d, kept as interrupted", unfinished
+                )
+            self._writer = asyncio.get_running_loop().create_task(self._write())
+            self._started.set_result(None)
+        else:
+            await asyncio.shield(self._started)
+
+    async def close(self) -> None:
+        """Write down what there is, and close the storage."""
+        if self._started is None:
+            return
+        if self._writer is not None:
+            self._writer.cancel()
+            await asyncio.gather(self._writer, return_exceptions=True)
+        try:
+            await self._commit()
+        except StorageFailed as error:
+            log.error("the last words of running answers are lost: %s", error)
+        await self._store.close()
+        self._started = None
+
+    # -- looking -----------------------------------------------------------------------------------------------------
+
+    async def recent(self, tenant: Tenant, search: str, before: float | None, limit: int) -> list[Conversation]:
+        """The tenant's conversations, newest first."""
+        await self.start()
+        return await self._store.recent(tenant.name, search, before, limit)
+
+    async def find(self, tenant: Tenant, id: str) -> Conversation:
+        """Raises Refused (404)."""
+        await self.start()
+        found = await self._store.find(tenant.name, id)
+        if found is None:
+            raise Refused(404, "conversation_not_found", "there is no such conversation")
+        return found
+
+    async def messages(self, tenant: Tenant, id: str) -> list[Message]:
+        """All branches, oldest first."""
+        await self.start()
+        kept = await self._store.messages(tenant.name, id)
+        return [await self._live(tenant, message) for message in kept]
+
+    async def _live(self, tenant: Tenant, message: Message) -> Message:
+        """Without the stream, when its log is no longer kept."""
+        if message.stream is None or await self._gateway.journal.find(tenant.name, message.stream) is not None:
+            return message
+        return msgspec.structs.replace(message, stream=None)
+
+    def listen(self, tenant: Tenant, listener: Callable[[str], None]) -> Callable[[], None]:
+        """`listener` is called with the id of every conversation of the tenant's that changes. Returns how to stop that."""
+        listeners = self._listeners.setdefault(tenant.name, set())
+        listeners.add(listener)
+
+        def stop() -> None:
+            listeners.discard(listener)
+            if not listeners and self._listeners.get(tenant.name) is listeners:
+                del self._listeners[tenant.name]
+
+        return stop
+
+    def _changed(self, tenant: str, id: str) -> None:
+        for listener in list(self._listeners.get(tenant, ())):
+            listener(id)
+
+    # -- changing ----------------------------------------------------------------------------------------------------
+
+    async def change(self, tenant: Tenant, id: str, title: str | None, leaf: str | None) -> Conversation:
+        """Rename, or choose the branch that is shown. Raises Refused (404)."""
+        await self.start()
+        if leaf is not None and leaf not in {message.id for message in await self._store.messages(tenant.name, id)}:
+            raise Refused(404, "message_not_found", "there is no such message in this conversation", param="leaf")
+        changed = await self._store.rename(tenant.name, id, title, leaf)
+        if changed is None:
+            raise Refused(404, "conversation_not_found", "there is no such conversation")
+        self._changed(tenant.name, id)
+        return changed
+
+    async def delete(self, tenant: Tenant, id: str) -> None:
+        """Whatever runs in it is cancelled. Doing it again changes nothing."""
+        await self.start()
+        for recording in list(self._recordings.values()):
+            if recording.place[:2] == (tenant.name, id):
+                await self._gateway.cancel(recording.stream.id, tenant)
+        await self._store.delete(tenant.name, id)
+        self._changed(tenant.name, id)
+
+    async def answer(self, tenant: Tenant, id: str, asked: Asked) -> Stream:
+        """Begin an answer, or find the one that was begun. Raises Refused."""
+        await self.start()
+        check_id(id, "conversation")
+        check_id(asked.id, "id")
+        kept = {message.id: message for message in await self._store.messages(tenant.name, id)}
+        if (before := kept.get(asked.id)) is not None:
+            return await self._again(tenant, before)
+        question = self._question(asked, kept)
+        path = _path(question, kept)
+        request = _request(asked, path)
+        if question.id not in kept:
+            now = self._clock()
+            await self._store.add(tenant.name, Conversation(id, title_of(question.text), now, now), question)
+            self._changed(tenant.name, id)
+        body = msgspec.json.encode((id, asked))
+        stream = await self._gateway.open(request, body, tenant, f"{id}/{asked.id}", "stream")
+        if stream.id not in self._recordings:
+            await self._record(tenant, id, asked, question, stream)
+        return stream
+
+    async def _again(self, tenant: Tenant, before: Message) -> Stream:
+        if before.role != "assistant":
+            raise Refused(409, "idempotency_conflict", "this id is a question's", param="id")
+        if before.stream is not None:
+            stream = await self._gateway.journal.find(tenant.name, before.stream)
+            if stream is not None:
+                return stream
+        raise Refused(410, "resume_expired", "this answer has ended; the conversation has it", retryable=False)
+
+    def _question(self, asked: Asked, kept: dict[str, Message]) -> Message:
+        if asked.parent is not None and asked.parent not in kept:
+            raise Refused(404, "message_not_found", "there is no such message in this conversation", param="parent")
+        if asked.message is None:
+            if asked.parent is None or kept[asked.parent].role != "user":
+                message = "without a message, parent must be the question that is to be answered"
+                raise Refused(400, "invalid_request", message, param="parent")
+            return kept[asked.parent]
+        check_id(asked.message.id, "message.id")
+        if not asked.message.text.strip():
+            raise Refused(400, "invalid_request", "the message is empty", param="message.text")
+        known = kept.get(asked.message.id)
+        if known is not None:
+            if (known.text, known.parent, known.role) != (asked.message.text, asked.parent, "user"):
+                raise Refused(409, "idempotency_conflict", "this message id came with other words before")
+            return known
+        if asked.parent is not None and kept[asked.parent].role != "assistant":
+            raise Refused(400, "invalid_request", "a message follows an answer, or begins", param="parent")
+        return Message(
+            id=asked.message.id, parent=asked.parent, role="user", created=self._clock(), text=asked.message.text
+        )
+
+    async def _record(self, tenant: Tenant, id: str, asked: Asked, question: Message, stream: Stream) -> None:
+        place = Place(tenant.name, id, asked.id)
+        now = self._clock()
+        answer = Message(
+            id=asked.id,
+            parent=question.id,
+            role="assistant",
+            created=now,
+            model=asked.model,
+            stream=stream.id,
+            state="streaming",
+        )
+        recording = self._recordings[stream.id] = Recording(place, answer, stream, self._told)
+        reader = stream.attach(recording, Format("native", True, "stream"), self._gateway.position(stream, None))
+        try:
+            await self._store.add(tenant.name, Conversation(id, "", now, now), answer)
+        except StorageFailed:
+            # What can't be kept is not begun: the answer would be gone with its log.
+            del self._recordings[stream.id]
+            reader.lost()
+            await self._gateway.cancel(stream.id, tenant)
+            raise
+        reader.pump()
+        self._changed(tenant.name, id)
+
+    # -- writing down ------------------------------------------------------------------------------------------------
+
+    def _told(self, recording: Recording) -> None:
+        self._news.add(recording)
+        self._woken.set()
+
+    async def _write(self) -> None:
+        while True:
+            await self._woken.wait()
+            await asyncio.sleep(COMMIT_SECONDS)
+            self._woken.clear()
+            try:
+                await self._commit()
+            except StorageFailed as error:
+                log.error("answers are not being kept: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+                self._woken.set()
+            except Exception:
+                log.exception("keeping answers failed")
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _commit(self) -> None:
+        news, self._news = self._news, set()
+        try:
+            growths = [(recording, recording.news()) for recording in news]
+            await self._store.grow([growth for _, growth in growths if growth.text or growth.reasoning])
+            for recording, growth in growths:
+                recording.kept(growth)
+            for recording in [recording for recording in news if recording.ended]:
+                await self._end(recording)
+                news.discard(recording)
+        except StorageFailed:
+            self._news |= news
+            raise
+
+    async def _end(self, recording: Recording) -> None:
+        place, stream = recording.place, recording.stream
+        if stream.refusal is not None:
+            await self._store.withdraw(place)
+        else:
+            await self._store.end(place, recording.message())
+        self._recordings.pop(stream.id, None)
+        self._changed(place.tenant, place.conversation)
+
+
+def _path(leaf: Message, kept: dict[str, Message]) -> list[Message]:
+    """From the beginning to `leaf`."""
+    path = [leaf]
+    while (parent := path[-1].parent) is not None:
+        path.append(kept[parent])
+    return path[::-1]
+
+
+def _request(asked: Asked, path: Sequence[Message]) -> Request:
+    """What the model is asked. An answer that holds no text says nothing to it."""
+    messages = [Said("system", asked.system)] if asked.system else []
+    messages += [Said(message.role, message.text) for message in path if message.text]
+    options = Options(temperature=asked.temperature, reasoning_effort=asked.reasoning_effort)
+    fields = {
+        "model": asked.model,
+        "messages": [{"role": said.role, "content": said.content} for said in messages],
+        "temperature": asked.temperature,
+        "max_tokens": asked.max_tokens,
+        "reasoning_effort": asked.reasoning_effort,
+    }
+    return Request(
+        dialect="native",
+        model=asked.model,
+        messages=messages,
+        stream=True,
+        include_usage=True,
+        max_tokens=asked.max_tokens,
+        options=options,
+        fields={name: value for name, value in fields.items() if value is not None},
+    )

@@ -1,0 +1,1 @@
+"""Migrations, by Alembic: run by the store itself when it starts."""
