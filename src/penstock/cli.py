@@ -67,12 +67,15 @@ def serve(path: Path, host: str | None, port: int | None, workers: int) -> None:
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address: the demo has no keys.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: any.")
-def demo(host: str, port: int) -> None:
+@click.option("--database", help="Where conversations are kept [default: the user's data folder]; sqlite:// = nowhere.")
+def demo(host: str, port: int, database: str | None) -> None:
     """Serve the embedded demo model: no configuration, no keys."""
     found = discover(os.environ)
     for note in found.notes:
         click.echo(f"note: {note}", err=True)
-    _listen(demo_config(found), host, port)
+    config = demo_config(found)
+    config.storage.database = database or f"sqlite:///{data_folder() / 'demo.db'}"
+    _listen(config, host, port)
 
 
 @main.command()
@@ -135,6 +138,11 @@ def demo_config(found: Found) -> Config:
         )
         routes += [{"model": model, "targets": [{"upstream": place.name}]} for model in place.models]
     return convert({"upstream": upstreams, "route": routes})
+
+
+def data_folder() -> Path:
+    """Where this user's programs keep what they make (XDG Base Directory Specification)."""
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "penstock"
 
 
 def _import_from_here() -> None:

@@ -54,7 +54,7 @@ def penstock(
                 stderr=errors,
                 text=True,
                 cwd=cwd,
-                env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"} | (env or {}),
+                env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "XDG_DATA_HOME": folder} | (env or {}),
             )
         assert process.stdout is not None
         try:

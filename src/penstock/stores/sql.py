@@ -6,7 +6,10 @@ cost the last moment. Nothing here is on the way of a token: answers come in gro
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import fcntl
+import os
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -64,8 +67,12 @@ class SqlStore:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._lock: int | None = None
+        self._writing = asyncio.Lock()
+        """One writer at a time: what is read before a write still holds when it is written."""
 
     async def start(self) -> int:
+        self._own()
         async with self._begin() as connection:
             await connection.run_sync(_upgrade)
             error = msgspec.json.encode(
@@ -78,8 +85,28 @@ class SqlStore:
             )
             return int(done.rowcount)
 
+    def _own(self) -> None:
+        """One process at a time: what runs elsewhere is not to be taken for interrupted."""
+        database = self._engine.url.database
+        if self._engine.dialect.name != "sqlite" or not database or database == ":memory:" or self._lock is not None:
+            return
+        try:
+            Path(database).parent.mkdir(parents=True, exist_ok=True)
+            lock = os.open(f"{database}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StorageFailed(f"{database}: {error.strerror}") from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(lock)
+            raise StorageFailed(f"{database} is in use by another process") from None
+        self._lock = lock
+
     async def close(self) -> None:
         await self._engine.dispose()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     async def recent(self, tenant: str, search: str, before: float | None, limit: int) -> list[Conversation]:
         query = conversations.select().where(conversations.c.tenant == tenant)
@@ -105,7 +132,7 @@ class SqlStore:
             return [_message(row) for row in await connection.execute(query)]
 
     async def add(self, tenant: str, conversation: Conversation, message: Message) -> None:
-        async with self._begin() as connection:
+        async with self._write() as connection:
             there = (await connection.execute(conversations.select().where(*_is(tenant, conversation.id)))).first()
             if there is None:
                 values = {**msgspec.structs.asdict(conversation), "tenant": tenant}
@@ -125,14 +152,14 @@ class SqlStore:
 
     async def rename(self, tenant: str, conversation: str, title: str | None, leaf: str | None) -> Conversation | None:
         values = {name: value for name, value in (("title", title), ("leaf", leaf)) if value is not None}
-        async with self._begin() as connection:
+        async with self._write() as connection:
             if values:
                 await connection.execute(conversations.update().where(*_is(tenant, conversation)).values(values))
             row = (await connection.execute(conversations.select().where(*_is(tenant, conversation)))).first()
         return None if row is None else _conversation(row)
 
     async def delete(self, tenant: str, conversation: str) -> None:
-        async with self._begin() as connection:
+        async with self._write() as connection:
             await connection.execute(messages.delete().where(*_in(tenant, conversation)))
             await connection.execute(conversations.delete().where(*_is(tenant, conversation)))
 
@@ -161,11 +188,11 @@ class SqlStore:
             }
             for growth in growths
         ]
-        async with self._begin() as connection:
+        async with self._write() as connection:
             await connection.execute(statement, rows)
 
     async def end(self, place: Place, message: Message) -> None:
-        async with self._begin() as connection:
+        async with self._write() as connection:
             await connection.execute(
                 messages.update()
                 .where(*_in(place.tenant, place.conversation), messages.c.id == place.message)
@@ -174,7 +201,7 @@ class SqlStore:
 
     async def withdraw(self, place: Place) -> None:
         this = (*_in(place.tenant, place.conversation), messages.c.id == place.message)
-        async with self._begin() as connection:
+        async with self._write() as connection:
             parent = (await connection.execute(sa.select(messages.c.parent).where(*this))).scalar()
             await connection.execute(messages.delete().where(*this))
             await connection.execute(
@@ -182,6 +209,11 @@ class SqlStore:
                 .where(*_is(place.tenant, place.conversation), conversations.c.leaf == place.message)
                 .values(leaf=parent)
             )
+
+    @contextlib.asynccontextmanager
+    async def _write(self) -> AsyncIterator[AsyncConnection]:
+        async with self._writing, self._begin() as connection:
+            yield connection
 
     @contextlib.asynccontextmanager
     async def _begin(self) -> AsyncIterator[AsyncConnection]:

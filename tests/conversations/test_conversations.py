@@ -1,0 +1,230 @@
+"""Conversations: asked once, followed to the end, kept as it was seen; and storage that fails."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from penstock.conversations import conversations as module
+from penstock.conversations.conversations import Asked, Conversations, Question
+from penstock.conversations.records import Conversation, Message
+from penstock.conversations.store import Growth
+from penstock.dialects.base import Request
+from penstock.exceptions import Refused, StorageFailed
+from penstock.gateway import Gateway, Tenant
+from penstock.policy.course import Route, Target
+from penstock.stores.sql import SqlStore, engine_for
+from penstock.streams.journal import MemoryJournal
+from penstock.streams.plan import Plan
+from penstock.streams.wheel import Wheel
+from penstock.upstreams.python import PythonUpstream
+from penstock.wire.events import Event
+
+pytestmark = pytest.mark.anyio
+A, B = Tenant("a"), Tenant("b")
+asked_of_models: list[list[tuple[str, str]]] = []
+
+
+async def words(request: Request) -> AsyncIterator[str | Event]:
+    asked_of_models.append([(message.role, message.text) for message in request.messages])
+    for word in request.messages[-1].text.split():
+        yield f"{word} "
+        await asyncio.sleep(0)
+
+
+async def forever(request: Request) -> AsyncIterator[str | Event]:
+    while True:
+        yield "on "
+        await asyncio.sleep(0.002)
+
+
+async def broken(request: Request) -> AsyncIterator[str | Event]:
+    raise ValueError("inside")
+    yield ""
+
+
+class Failing(SqlStore):
+    """Fails when it is told to."""
+
+    full = False
+
+    async def grow(self, growths: Sequence[Growth]) -> None:
+        if self.full:
+            raise StorageFailed("full")
+        await super().grow(growths)
+
+    async def add(self, tenant: str, conversation: Conversation, message: Message) -> None:
+        if self.full and message.role == "assistant":
+            raise StorageFailed("full")
+        await super().add(tenant, conversation, message)
+
+
+@pytest.fixture
+async def talks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Conversations]:
+    monkeypatch.setattr(module, "COMMIT_SECONDS", 0.01)
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.05)
+    asked_of_models.clear()
+    wheel = Wheel()
+    upstreams = {"m": words, "forever": forever, "broken": broken}
+    routes = {name: Route(name, (Target(PythonUpstream(name, f), None),), Plan()) for name, f in upstreams.items()}
+    store = Failing(engine_for(f"sqlite:///{tmp_path / 'kept.db'}"))
+    made = Conversations(Gateway(MemoryJournal(wheel), routes, wheel), store)
+    yield made
+    made._gateway.interrupt()
+    await made.close()
+
+
+def asking(number: int, text: str | None = "to the sea", parent: str | None = None, model: str = "m") -> Asked:
+    message = None if text is None else Question(f"question-{number}", text)
+    return Asked(id=f"answer-{number}", model=model, parent=parent, message=message)
+
+
+async def ended(talks: Conversations, id: str = "talk-one", tenant: Tenant = A) -> list[Message]:
+    """The messages, once all answers have ended."""
+    while True:
+        messages = await talks.messages(tenant, id)
+        if all(message.state == "ended" for message in messages):
+            return messages
+        await asyncio.sleep(0.005)
+
+
+async def refused(attempt: object) -> tuple[int, str]:
+    with pytest.raises(Refused) as raised:
+        await attempt  # type: ignore[misc]
+    return raised.value.status, raised.value.code
+
+
+async def test_an_answer_is_kept_when_it_has_ended(talks: Conversations) -> None:
+    stream = await talks.answer(A, "talk-one", asking(1))
+    question, answer = await ended(talks)
+    assert (question.role, question.text, question.parent) == ("user", "to the sea", None)
+    assert (answer.text, answer.outcome, answer.parent) == ("to the sea ", "completed", "question-1")
+    assert answer.stream == stream.id, "its log is still kept"
+    found = await talks.find(A, "talk-one")
+    assert (found.title, found.leaf) == ("to the sea", "answer-1")
+    assert await refused(talks.find(B, "talk-one")) == (404, "conversation_not_found")
+
+
+async def test_the_model_is_asked_the_path_and_not_the_other_branches(talks: Conversations) -> None:
+    await talks.answer(A, "talk-one", asking(1, "one"))
+    await ended(talks)
+    await talks.answer(A, "talk-one", asking(2, "two", parent="answer-1"))
+    await ended(talks)
+    await talks.answer(A, "talk-one", asking(3, "another two", parent="answer-1"))
+    await talks.answer(A, "talk-one", asking(4, None, parent="question-1"))
+    await ended(talks)
+    one = [("user", "one")]
+    whole = [*one, ("assistant", "one ")]
+    assert asked_of_models == [one, [*whole, ("user", "two")], [*whole, ("user", "another two")], one]
+
+
+async def test_the_same_again_is_the_same_answer(talks: Conversations) -> None:
+    first = await talks.answer(A, "talk-one", asking(1))
+    assert await talks.answer(A, "talk-one", asking(1)) is first
+    await ended(talks)
+    assert await talks.answer(A, "talk-one", asking(1)) is first
+    assert len(asked_of_models) == 1
+    both = await asyncio.gather(*(talks.answer(A, "talk-one", asking(2, parent="answer-1")) for _ in range(5)))
+    assert len({stream.id for stream in both}) == 1
+    assert [message.id for message in await ended(talks)].count("answer-2") == 1
+
+
+async def test_words_that_can_not_be(talks: Conversations) -> None:
+    await talks.answer(A, "talk-one", asking(1))
+    await ended(talks)
+    for wrong, told in [
+        (asking(2, parent="nowhere-1"), (404, "message_not_found")),
+        (asking(2, None), (400, "invalid_request")),
+        (asking(2, None, parent="answer-1"), (400, "invalid_request")),
+        (asking(2, parent="question-1"), (400, "invalid_request")),
+        (asking(2, " \n"), (400, "invalid_request")),
+        (asking(2, model="none", parent="answer-1"), (404, "model_not_found")),
+    ]:
+        assert await refused(talks.answer(A, "talk-one", wrong)) == told
+    changed = Asked(id="answer-9", model="m", message=Question("question-1", "other words"))
+    assert await refused(talks.answer(A, "talk-one", changed)) == (409, "idempotency_conflict")
+    assert await refused(talks.answer(A, "../etc", asking(1))) == (400, "invalid_request")
+    assert await refused(talks.answer(A, "talk-one", Asked(id="question-1", model="m"))) == (
+        409,
+        "idempotency_conflict",
+    )
+    assert await refused(talks.change(A, "talk-one", None, "nowhere")) == (404, "message_not_found")
+    assert await refused(talks.change(B, "talk-one", "x", None)) == (404, "conversation_not_found")
+
+
+async def test_an_upstream_that_refuses_leaves_the_question_and_no_answer(talks: Conversations) -> None:
+    stream = await talks.answer(A, "talk-one", asking(1, model="broken"))
+    assert (await refused(talks._gateway.ready(stream)))[0] == 502
+    while len(await talks.messages(A, "talk-one")) > 1:
+        await asyncio.sleep(0.005)
+    assert (await talks.find(A, "talk-one")).leaf == "question-1"
+    await talks.answer(A, "talk-one", asking(1))
+    assert (await ended(talks))[1].text == "to the sea "
+
+
+async def test_stopped_what_was_seen_is_kept(talks: Conversations) -> None:
+    stream = await talks.answer(A, "talk-one", asking(1, model="forever"))
+    while stream.produced < 8:
+        await asyncio.sleep(0.002)
+    await talks._gateway.cancel(stream.id, A, seen=4)
+    answer = (await ended(talks))[1]
+    assert (answer.text, answer.outcome) == ("on on on ", "cancelled")  # offset 1 is the start
+
+
+async def test_deleting_stops_what_runs(talks: Conversations) -> None:
+    stream = await talks.answer(A, "talk-one", asking(1, model="forever"))
+    await talks.delete(A, "talk-one")
+    assert stream.end is not None
+    assert stream.end.last.outcome == "cancelled"
+    await talks.delete(A, "talk-one")
+    assert await talks.messages(A, "talk-one") == []
+
+
+async def test_what_runs_when_the_server_leaves_is_kept_as_interrupted(talks: Conversations) -> None:
+    stream = await talks.answer(A, "talk-one", asking(1, model="forever"))
+    while stream.produced < 8:
+        await asyncio.sleep(0.002)
+    talks._gateway.interrupt()
+    await talks.close()
+    answer = (await ended(talks))[1]
+    assert (answer.text, answer.outcome) == ("on " * (stream.produced - 2), "interrupted")
+
+
+async def test_who_listens_is_told_of_its_own(talks: Conversations) -> None:
+    mine: list[str] = []
+    others: list[str] = []
+    stop = talks.listen(A, mine.append)
+    talks.listen(B, others.append)
+    await talks.answer(A, "talk-one", asking(1))
+    await ended(talks)
+    assert set(mine) == {"talk-one"}
+    assert len(mine) >= 3, "the question, the answer, its end"
+    stop()
+    before = len(mine)
+    await talks.change(A, "talk-one", "new", None)
+    assert (len(mine), others) == (before, [])
+
+
+async def test_what_can_not_be_kept_is_not_begun(talks: Conversations) -> None:
+    """Fault: disk full. 503 for new work, and the model is not left running."""
+    await talks.start()
+    talks._store.full = True  # type: ignore[attr-defined]
+    assert await refused(talks.answer(A, "talk-one", asking(1, model="forever"))) == (503, "storage_unavailable")
+    assert talks._gateway.live() == 0
+
+
+async def test_storage_that_fails_for_a_while_loses_no_word(
+    talks: Conversations, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Fault: disk full, in the middle of an answer."""
+    stream = await talks.answer(A, "talk-one", asking(1, model="forever"))
+    talks._store.full = True  # type: ignore[attr-defined]
+    while "answers are not being kept: full" not in caplog.text:
+        await asyncio.sleep(0.01)
+    await talks._gateway.cancel(stream.id, A)
+    talks._store.full = False  # type: ignore[attr-defined]
+    answer = (await ended(talks))[1]
+    assert answer.text == "on " * (stream.produced - 2)
