@@ -1,0 +1,516 @@
+// The store of one chat: its messages, the answers that are being followed, and what is waiting to be sent.
+
+import { Answer } from "./answer.ts";
+import { browser, type Surroundings } from "./browser.ts";
+import { systemClock, type Clock } from "./clock.ts";
+import { ChatError } from "./errors.ts";
+import { Follower, type Change } from "./follow.ts";
+import { newId } from "./ids.ts";
+import { messageOf, userMessage, type Message, type StoredConversation, type StoredMessage } from "./messages.ts";
+import { Outbox, type KeyStorage } from "./outbox.ts";
+import { shared, worst, type Queued, type Snapshot, type Status } from "./snapshot.ts";
+import { Tree } from "./tree.ts";
+import type { Question, Transport } from "./transport.ts";
+
+export interface ChatOptions {
+  /** The conversation's id. What is kept in storage is kept by it. */
+  id?: string;
+  transport: Transport;
+  /** Asked when a message names none. */
+  model?: string;
+  /** Keeps questions that the server has not accepted yet, so that a reload sends them: `localStorage`. */
+  storage?: KeyStorage | null;
+  /** Milliseconds without a byte until the connection counts as dead. 30,000. */
+  idleTimeoutMs?: number;
+  /** `max`: how often a question is sent again by itself, before the server has accepted it. 3. */
+  retry?: { max: number };
+  /** An answer ended, well or not. */
+  onFinish?: (message: Message) => void;
+  onError?: (error: ChatError) => void;
+  clock?: Clock;
+  /** From 0 to 1: spreads reconnections. */
+  random?: () => number;
+  newId?: () => string;
+  surroundings?: Surroundings;
+}
+
+/** How a question is to be answered. What is left out is as it was for the last question. */
+export interface AskOptions {
+  model?: string;
+  system?: string;
+  temperature?: number;
+  maxTokens?: number;
+}
+
+export type Listener = (change: Change) => void;
+
+/** Make the store of one chat. Nothing is sent before something is asked, or `resume` is called. */
+export function createChat(options: ChatOptions): Chat {
+  return new Chat(options);
+}
+
+/** See `createChat`. All methods may be taken off it and called alone. */
+export class Chat {
+  readonly id: string;
+
+  #o: ChatOptions;
+  #transport: Transport;
+  #clock: Clock;
+  #surroundings: Surroundings;
+  #newId: () => string;
+  #outbox: Outbox;
+  #tree = new Tree();
+  #nodes = new Map<string, Message | Answer>();
+  #followers = new Map<string, Follower>();
+  #listeners = new Set<Listener>();
+  #leaf: string | null = null;
+  #ask: AskOptions = {};
+  #queued: readonly Queued[] = [];
+  #error: ChatError | null = null;
+  #finished = new WeakSet<Answer>();
+  #comparing: string[] = [];
+  #choosing = 0;
+  #snapshot: Snapshot | null = null;
+  #before: Snapshot | null = null;
+  #siblings: ReadonlyMap<string, readonly string[]> | null = null;
+  #tickOff: (() => void) | null = null;
+  #unlisten: (() => void) | null = null;
+
+  constructor(options: ChatOptions) {
+    this.#o = options;
+    this.#newId = options.newId ?? newId;
+    this.id = options.id ?? this.#newId();
+    this.#transport = options.transport;
+    this.#clock = options.clock ?? systemClock;
+    this.#surroundings = options.surroundings ?? browser();
+    this.#outbox = new Outbox(this.id, options.storage ?? null);
+    for (const { question, created } of this.#outbox.list()) this.#place(question, created);
+  }
+
+  // -- looking -------------------------------------------------------------------------------------------------------
+
+  /** Be told of changes: `progress` may wait for the next frame, the others should be seen at once. */
+  subscribe = (listener: Listener): (() => void) => {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  };
+
+  /** What is to be shown now. Made when it is asked for, at most once per change; what it holds counts as seen. */
+  getSnapshot = (): Snapshot => {
+    this.#snapshot ??= this.#before = this.#take();
+    return this.#snapshot;
+  };
+
+  // -- asking --------------------------------------------------------------------------------------------------------
+
+  /**
+   * Say something, below what is shown. Resolves with the answer when it has ended, or was left. While an answer is
+   * still coming the text is queued, and this resolves with null.
+   */
+  sendMessage = async (message: AskOptions & { text: string }): Promise<Message | null> => {
+    const { text, ...ask } = message;
+    if (this.#isActive(this.#leaf)) {
+      this.#ask = { ...this.#ask, ...ask };
+      this.queue(text);
+      return null;
+    }
+    const user = this.#say(this.#leaf, text);
+    return this.#answer(user, ask);
+  };
+
+  /** Answer again, beside the answer there is. An answer that was never accepted is sent again instead. */
+  regenerate = async (options: AskOptions & { messageId?: string } = {}): Promise<Message | null> => {
+    const { messageId, ...ask } = options;
+    const target = this.#nodes.get(messageId ?? this.#leaf ?? "");
+    if (target === undefined) return null;
+    const follower = this.#followers.get(target.id);
+    if (follower?.unsent && (ask.model ?? target.model) === target.model) {
+      this.#leaf = target.id;
+      return this.#reopen(follower);
+    }
+    const user = target instanceof Answer || target.role === "assistant" ? this.#nodes.get(target.parent ?? "") : target;
+    if (user === undefined || user instanceof Answer) return null;
+    return this.#answer(user, { ...(target.model === null ? {} : { model: target.model }), ...ask });
+  };
+
+  /** Say it differently: a branch beside the message. */
+  edit = async (messageId: string, text: string, ask: AskOptions = {}): Promise<Message | null> => {
+    const old = this.#nodes.get(messageId);
+    if (old === undefined || old instanceof Answer || old.role !== "user") return null;
+    return this.#answer(this.#say(old.parent, text), ask);
+  };
+
+  /** Ask several models the same at once. The first one's answer is shown; the others are its siblings. */
+  compare = async (text: string, models: readonly string[], ask: AskOptions = {}): Promise<(Message | null)[]> => {
+    const user = this.#say(this.#leaf, text);
+    const answers = models.map((model) => ({ model, id: this.#newId() }));
+    this.#comparing = answers.map(({ id }) => id);
+    const ends = answers.map(({ model, id }) => this.#answer(user, { ...ask, model }, id));
+    this.#leaf = answers[0]?.id ?? user.id;
+    this.#change("state");
+    return Promise.all(ends);
+  };
+
+  /** Stop what is coming, or one answer of it, here and at the server, at what was shown. */
+  stop = (messageId?: string): void => {
+    for (const [id, follower] of this.#followers) if (messageId === undefined || id === messageId) follower.stop();
+  };
+
+  /** Send this when the answer that is coming has ended. Returns its id. */
+  queue = (text: string): string => {
+    const id = this.#newId();
+    this.#queued = [...this.#queued, { id, text }];
+    this.#change("state");
+    this.#sendQueued();
+    return id;
+  };
+
+  editQueued = (id: string, text: string): void => {
+    this.#queued = this.#queued.map((queued) => (queued.id === id ? { id, text } : queued));
+    this.#change("state");
+  };
+
+  removeQueued = (id: string): void => {
+    this.#queued = this.#queued.filter((queued) => queued.id !== id);
+    this.#change("state");
+  };
+
+  // -- branches and states -------------------------------------------------------------------------------------------
+
+  /** Show the branch that goes through this message. */
+  branch = (messageId: string): void => {
+    if (!this.#tree.has(messageId)) return;
+    this.#leaf = this.#tree.leafBelow(messageId);
+    this.#comparing = [];
+    this.#choose(this.#leaf);
+    this.#change("state");
+  };
+
+  /** Put these in the place of all messages. Nothing is followed any more; see `resume`. */
+  setMessages = (messages: readonly Message[]): void => {
+    for (const follower of this.#followers.values()) void follower.detach();
+    this.#followers.clear();
+    this.#tree = new Tree();
+    this.#nodes.clear();
+    for (const message of messages) {
+      this.#add(message.state === "streaming" ? this.#answerOf(message) : message);
+    }
+    this.#leaf = messages.at(-1)?.id ?? null;
+    this.#change("state");
+  };
+
+  /** Take over what the server keeps. Answers that are followed stay as they are; those still being made are followed. */
+  load = (kept: StoredConversation): void => {
+    for (const stored of kept.messages) this.#adopt(stored);
+    const { leaf } = kept.conversation;
+    const busy = this.#choosing > 0 || this.#comparing.length > 0 || this.#unfinished().length > 0;
+    if (this.#leaf === null || !busy) this.#leaf = leaf !== null && this.#tree.has(leaf) ? leaf : this.#leaf;
+    this.#leaf ??= kept.messages.at(-1)?.id ?? null;
+    this.reattach();
+    this.#change("state");
+  };
+
+  /** Follow again whatever has not ended, and send what was never sent. Asks the server for nothing else. */
+  reattach = (): void => {
+    for (const node of this.#nodes.values()) {
+      if (!(node instanceof Answer)) continue;
+      const follower = this.#follower(node);
+      if (!node.ended) void this.#run(follower);
+      else if (isOpen(follower)) void this.#reopen(follower);
+    }
+  };
+
+  /** After a reload: the conversation from the server, if it keeps one, and then as `reattach`. */
+  resume = async (): Promise<void> => {
+    this.reattach();
+    if (!this.#transport.load) return;
+    try {
+      const kept = await this.#transport.load();
+      if (kept) this.load(kept);
+    } catch (error) {
+      if (error instanceof ChatError) this.#fail(error);
+      else this.#fail(new ChatError({ code: "unreachable", message: "The server could not be reached.", retryable: true }));
+    }
+  };
+
+  /** The same as `resume`, by the name that the AI SDK has for it. */
+  resumeStream = (): Promise<void> => this.resume();
+
+  /** Leave all answers to themselves. They go on; `reattach` follows them again. */
+  detach = (): void => {
+    for (const follower of this.#followers.values()) void follower.detach();
+    this.#settle();
+    this.#change("state");
+  };
+
+  clearError = (): void => {
+    if (this.#error === null) return;
+    this.#error = null;
+    this.#change("state");
+  };
+
+  // -- inside: messages ----------------------------------------------------------------------------------------------
+
+  #add(node: Message | Answer): void {
+    if (this.#tree.add(node)) this.#siblings = null;
+    this.#nodes.set(node.id, node);
+  }
+
+  #say(parent: string | null, text: string): Message {
+    const user = userMessage(this.#newId(), parent, text, this.#clock.now() / 1000);
+    this.#add(user);
+    return user;
+  }
+
+  #adopt(stored: StoredMessage): void {
+    const known = this.#nodes.get(stored.id);
+    if (stored.role === "user") {
+      if (known === undefined) this.#add(messageOf(stored));
+    } else if (stored.state === "streaming") {
+      if (known === undefined) this.#add(this.#answerOf(messageOf(stored)));
+      else if (known instanceof Answer) known.stream ??= stored.stream;
+    } else if (known === undefined) {
+      this.#add(messageOf(stored));
+    } else if (!this.#isActive(stored.id) && !alike(messageOf(stored), known)) {
+      this.#followers.delete(stored.id);
+      this.#nodes.set(stored.id, messageOf(stored));
+    }
+  }
+
+  /** An answer that is being made elsewhere: all of its log is read. */
+  #answerOf(message: Message): Answer {
+    const answer = new Answer(message, message.created * 1000);
+    answer.adopt(
+      {
+        ...message, state: "streaming", tool_calls: [...message.toolCalls], timing: null, usage: message.usage,
+      },
+      this.#clock.now(),
+    );
+    return answer;
+  }
+
+  #message(id: string): Message {
+    const node = this.#nodes.get(id)!;
+    return node instanceof Answer ? node.message() : node;
+  }
+
+  // -- inside: answers -----------------------------------------------------------------------------------------------
+
+  async #answer(user: Message, ask: AskOptions, id = this.#newId()): Promise<Message | null> {
+    this.#ask = { ...this.#ask, ...ask };
+    const question = this.#question(user, id);
+    const created = this.#clock.now() / 1000;
+    this.#outbox.put({ question, created });
+    const follower = this.#place(question, created);
+    this.#error = null;
+    this.#change("state");
+    return this.#run(follower);
+  }
+
+  #question(user: Message, answer: string): Question {
+    const { model = this.#o.model ?? "", system, temperature, maxTokens } = this.#ask;
+    const history = this.#tree.path(user.id).map((id) => this.#message(id));
+    // A question that some answer was begun for is at the server; one that was refused may be, or not.
+    const stored = this.#tree.children(user.id).some((id) => this.#message(id).stream !== null || this.#ended(id));
+    return {
+      answer,
+      model,
+      parent: stored ? user.id : user.parent,
+      message: stored ? null : { id: user.id, text: user.text },
+      history: history.filter(({ text }) => text).map(({ role, text }) => ({ role, content: text })),
+      ...(system === undefined ? {} : { system }),
+      ...(temperature === undefined ? {} : { temperature }),
+      ...(maxTokens === undefined ? {} : { maxTokens }),
+    };
+  }
+
+  /** Did the server tell the end of this answer, so that it keeps it? */
+  #ended(id: string): boolean {
+    const node = this.#nodes.get(id);
+    return node instanceof Answer ? node.final && node.begun : node !== undefined;
+  }
+
+  /** Put a question and its answer, of which nothing is there yet, where they belong, and show them. */
+  #place(question: Question, created: number): Follower {
+    const { message, parent, model } = question;
+    if (message && !this.#tree.has(message.id)) this.#add(userMessage(message.id, parent, message.text, created));
+    const known = { id: question.answer, parent: message?.id ?? parent, model, created };
+    const answer = new Answer(known, this.#clock.now());
+    this.#add(answer);
+    this.#leaf = answer.id;
+    return this.#follower(answer, question);
+  }
+
+  #follower(answer: Answer, question: Question | null = null): Follower {
+    const known = this.#followers.get(answer.id);
+    if (known) return known;
+    const follower: Follower = new Follower(answer, question, {
+      transport: this.#transport,
+      clock: this.#clock,
+      random: this.#o.random ?? Math.random,
+      isOnline: () => this.#surroundings.isOnline(),
+      idleTimeoutMs: this.#o.idleTimeoutMs ?? 30_000,
+      max: this.#o.retry?.max ?? 3,
+      onChange: (change) => this.#followed(follower, change),
+      onSettled: () => this.#outbox.remove(answer.id),
+    });
+    this.#followers.set(answer.id, follower);
+    return follower;
+  }
+
+  async #run(follower: Follower): Promise<Message | null> {
+    const run = follower.run();
+    this.#unlisten ??= this.#surroundings.listen((occasion) => {
+      if (occasion === "back") this.#lookAgain();
+      this.#change("state");
+    });
+    this.#tick();
+    await run;
+    return follower.answer.message();
+  }
+
+  #reopen(follower: Follower): Promise<Message | null> {
+    follower.failure = null;
+    this.#finished.delete(follower.answer);
+    follower.answer.reopen();
+    this.#error = null;
+    this.#change("state");
+    return this.#run(follower);
+  }
+
+  #lookAgain(): void {
+    for (const follower of this.#followers.values()) {
+      follower.check();
+      if (follower.answer.ended && isOpen(follower)) void this.#reopen(follower);
+    }
+  }
+
+  #followed(follower: Follower, change: Change): void {
+    const { answer } = follower;
+    if (answer.ended && !this.#finished.has(answer)) {
+      this.#finished.add(answer);
+      change = "end";
+      const { error } = answer;
+      if (error) this.#error = follower.failure ?? new ChatError(error);
+      this.#comparing = this.#comparing.filter((id) => id !== answer.id);
+      // The server shows the answer that began last; here it is the first of those that were compared.
+      if (this.#comparing.length === 0 && this.#leaf !== null && this.#tree.siblings(this.#leaf).length > 1) {
+        if (this.#tree.siblings(this.#leaf).includes(answer.id) && this.#leaf !== answer.id) this.#choose(this.#leaf);
+      }
+      this.#settle();
+      this.#change("end");
+      this.#o.onFinish?.(answer.message());
+      if (error) this.#o.onError?.(this.#error!);
+      else this.#sendQueued();
+      return;
+    }
+    this.#change(change);
+  }
+
+  /** The next of what is queued, once nothing is coming any more. After an error the person decides first. */
+  #sendQueued(): void {
+    const [next, ...rest] = this.#queued;
+    if (next === undefined || this.#unfinished().length > 0 || this.#error !== null) return;
+    this.#queued = rest;
+    void this.sendMessage({ text: next.text });
+  }
+
+  #choose(leaf: string): void {
+    if (!this.#transport.choose) return;
+    this.#choosing += 1;
+    this.#transport
+      .choose(leaf)
+      .catch(() => {}) // it is how this page looks; the server's opinion of it is not worth an error
+      .finally(() => (this.#choosing -= 1));
+  }
+
+  #fail(error: ChatError): void {
+    this.#error = error;
+    this.#change("state");
+    this.#o.onError?.(error);
+  }
+
+  // -- inside: time --------------------------------------------------------------------------------------------------
+
+  #unfinished(): Follower[] {
+    return [...this.#followers.values()].filter((follower) => follower.active);
+  }
+
+  #isActive(id: string | null): boolean {
+    return id !== null && this.#followers.get(id)?.active === true;
+  }
+
+  /** Seconds are counted while something is coming. */
+  #tick(): void {
+    this.#tickOff ??= this.#clock.after(1000, () => {
+      this.#tickOff = null;
+      if (this.#unfinished().length === 0) return;
+      this.#tick();
+      this.#change("progress");
+    });
+  }
+
+  /** Stop counting and listening, if nothing needs it any more. */
+  #settle(): void {
+    if (this.#unfinished().length > 0) return;
+    this.#tickOff?.();
+    this.#tickOff = null;
+    if ([...this.#followers.values()].some((follower) => follower.answer.outcome === "unsent")) return;
+    this.#unlisten?.();
+    this.#unlisten = null;
+  }
+
+  #change(change: Change): void {
+    this.#snapshot = null;
+    for (const listener of [...this.#listeners]) listener(change);
+  }
+
+  #take(): Snapshot {
+    const before = this.#before ?? undefined;
+    const active = this.#unfinished();
+    const now = this.#clock.now();
+    const messages = this.#tree.path(this.#leaf).map((id) => this.#message(id));
+    const shown = messages.findLast((message) => message.role === "assistant");
+    const shownNow = active.find(({ answer }) => answer.id === shown?.id) ?? active[0];
+    const seconds = (milliseconds: number) => Math.max(0, Math.floor(milliseconds / 1000));
+    this.#siblings ??= new Map([...this.#nodes.keys()].map((id) => [id, this.#tree.siblings(id).slice()]));
+    return {
+      id: this.id,
+      messages: shared(messages, before?.messages),
+      leaf: this.#leaf,
+      all: shared([...this.#nodes.keys()].map((id) => this.#message(id)), before?.all),
+      siblings: this.#siblings,
+      status: this.#status(active),
+      phase: shown?.phase ?? "formatted",
+      connection: worst(active.map((follower) => follower.connection)),
+      silentFor: shownNow ? seconds(shownNow.silentMs) : 0,
+      thinkingFor: shownNow ? seconds(now - shownNow.answer.progressAt) : 0,
+      buffering: active.some((follower) => follower.bursts.buffering),
+      timing: shown?.timing ?? null,
+      error: this.#error,
+      queued: this.#queued,
+    };
+  }
+
+  #status(active: readonly Follower[]): Status {
+    if (active.some(({ answer }) => answer.begun)) return "streaming";
+    if (active.length > 0) return "submitted";
+    return this.#error ? "error" : "ready";
+  }
+}
+
+/** It ended only here, for a reason that may pass: its log, or an answer to its question, may still be had. */
+function isOpen(follower: Follower): boolean {
+  const { answer } = follower;
+  if (answer.final || answer.outcome === "cancelled" || answer.outcome === "interrupted") return false;
+  return answer.outcome === "unsent" || answer.stream !== null;
+}
+
+/** Would taking over what is stored change anything that is seen? */
+function alike(stored: Message, known: Message | Answer): boolean {
+  const shown = known instanceof Answer ? known.message() : known;
+  return (
+    stored.text === shown.text && stored.reasoning === shown.reasoning && stored.outcome === shown.outcome &&
+    stored.state === shown.state && (stored.usage === null) === (shown.usage === null)
+  );
+}
