@@ -1,4 +1,16 @@
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
+import "./styles/base.css";
+import "./styles/frame.css";
+import "./styles/turn.css";
+import "./styles/answer.css";
+import "./styles/dialogs.css";
+import { open } from "./library.ts";
+import { Studio } from "./studio.tsx";
 
-createRoot(document.getElementById("studio")!).render(<StrictMode>Penstock</StrictMode>);
+open();
+createRoot(document.getElementById("studio")!).render(
+  <StrictMode>
+    <Studio />
+  </StrictMode>,
+);

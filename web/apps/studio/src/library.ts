@@ -1,0 +1,129 @@
+// All conversations: the list at the side, kept true by the server's feed; and the chat of each one that was opened.
+
+import { ChatError, conversation, createChat, newId as randomId, type Chat, type Conversation } from "@penstock/client";
+import { api, follow, headers, type Model } from "./api.ts";
+import { External } from "./external.ts";
+import { settings } from "./settings.ts";
+
+export interface Shelf {
+  conversations: Conversation[];
+  more: boolean;
+  search: string;
+  models: Model[];
+  /** Why nothing can be shown, if so. */
+  trouble: "key" | "unreachable" | null;
+  loaded: boolean;
+}
+
+export const shelf = new External<Shelf>({
+  conversations: [], more: false, search: "", models: [], trouble: null, loaded: false,
+});
+
+const chats = new Map<string, Chat>();
+const MOST_CHATS = 12;
+
+/** The chat of a conversation; the same one each time, so that what streams goes on while another is looked at. */
+export function chatOf(id: string): Chat {
+  let chat = chats.get(id);
+  if (!chat) {
+    chat = createChat({
+      id,
+      transport: conversation({ api: "/v1/conversations", id, headers }),
+      storage: localStorage,
+      onFinish: () => void refresh(),
+    });
+    void chat.resume();
+  }
+  chats.delete(id);
+  chats.set(id, chat); // the last one used is the last one let go of
+  for (const [old, other] of chats) {
+    if (chats.size <= MOST_CHATS) break;
+    if (other.getSnapshot().status === "streaming" || old === id) continue;
+    other.detach();
+    chats.delete(old);
+  }
+  return chat;
+}
+
+export const newId = (): string => randomId();
+
+/** Read the list again, as far as it is shown. */
+export async function refresh(): Promise<void> {
+  const { search } = shelf.get();
+  try {
+    const found = await api.recent(search);
+    if (shelf.get().search !== search) return;
+    shelf.change({ ...found, trouble: null, loaded: true });
+  } catch (error) {
+    fail(error);
+  }
+}
+
+export async function more(): Promise<void> {
+  const { search, conversations } = shelf.get();
+  const last = conversations.at(-1);
+  if (!last) return;
+  const found = await api.recent(search, last.updated);
+  if (shelf.get().search !== search) return;
+  shelf.change({ conversations: [...conversations, ...found.conversations], more: found.more });
+}
+
+let typing: ReturnType<typeof setTimeout> | undefined;
+
+export function search(text: string): void {
+  shelf.change({ search: text });
+  clearTimeout(typing);
+  typing = setTimeout(() => void refresh(), 150);
+}
+
+export async function rename(id: string, title: string): Promise<void> {
+  const renamed = await api.rename(id, title);
+  shelf.change({ conversations: shelf.get().conversations.map((one) => (one.id === id ? renamed : one)) });
+}
+
+export async function remove(id: string): Promise<void> {
+  await api.remove(id);
+  chats.get(id)?.detach();
+  chats.delete(id);
+  shelf.change({ conversations: shelf.get().conversations.filter((one) => one.id !== id) });
+}
+
+async function models(): Promise<void> {
+  try {
+    const found = await api.models();
+    shelf.change({ models: found, trouble: null });
+    const { model } = settings.get();
+    if (!model || !found.some(({ id }) => id === model)) settings.change({ model: found[0]?.id ?? null });
+  } catch (error) {
+    fail(error);
+  }
+}
+
+function fail(error: unknown): void {
+  const wrongKey = error instanceof ChatError && (error.status === 401 || error.status === 403);
+  shelf.change({ trouble: wrongKey ? "key" : "unreachable", loaded: true });
+}
+
+let feed: AbortController | null = null;
+
+/** Begin, or begin anew with another key. A page that is not looked at leaves the feed: browsers allow few connections. */
+export function open(): void {
+  feed?.abort();
+  if (document.visibilityState === "hidden") return;
+  feed = new AbortController();
+  const reload = () => {
+    void models();
+    void refresh();
+    for (const chat of chats.values()) void chat.resume();
+  };
+  let due: ReturnType<typeof setTimeout> | undefined;
+  const changed = (id: string) => {
+    void chats.get(id)?.resume();
+    clearTimeout(due);
+    due = setTimeout(() => void refresh(), 50);
+  };
+  reload();
+  void follow(feed.signal, reload, changed);
+}
+
+document.addEventListener("visibilitychange", open);

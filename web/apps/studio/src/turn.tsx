@@ -1,0 +1,290 @@
+// One turn of a conversation: a question, or an answer with its pipe, its gauge and what can be done with it.
+
+import type { Chat, Message } from "@penstock/client";
+import { useChatValue, useMessage } from "@penstock/react";
+import { memo, useRef, useState, type ReactNode } from "react";
+import { useExternal } from "./external.ts";
+import { Icon } from "./icons.tsx";
+import { shelf } from "./library.ts";
+import { Markdown } from "./markdown.tsx";
+import { ending, figures, standing, type Kind } from "./words.ts";
+
+interface TurnProps {
+  chat: Chat;
+  id: string;
+}
+
+export const Turn = memo(function Turn({ chat, id }: TurnProps) {
+  const role = useMessage(chat, id)?.role;
+  if (role === undefined) return null;
+  return role === "user" ? <Question chat={chat} id={id} /> : <Answer chat={chat} id={id} />;
+});
+
+function Question({ chat, id }: TurnProps) {
+  const message = useMessage(chat, id);
+  const [editing, setEditing] = useState(false);
+  if (!message) return null;
+  const send = (text: string) => {
+    setEditing(false);
+    if (text.trim() && text !== message.text) void chat.edit(id, text);
+  };
+  return (
+    <article className="turn person" aria-label="You">
+      <h2 className="who">you</h2>
+      <div className="said">
+        {editing ? <Edit text={message.text} onSend={send} onCancel={() => setEditing(false)} /> : <p>{message.text}</p>}
+        {!editing && (
+          <div className="deeds">
+            <Branches chat={chat} id={id} />
+            <Deed icon="edit" name="Edit: asks again, in another branch" onClick={() => setEditing(true)} />
+            <Copy text={message.text} />
+          </div>
+        )}
+      </div>
+    </article>
+  );
+}
+
+function Edit({ text, onSend, onCancel }: { text: string; onSend: (text: string) => void; onCancel: () => void }) {
+  const [draft, setDraft] = useState(text);
+  return (
+    <form
+      className="edit"
+      onSubmit={(event) => {
+        event.preventDefault();
+        onSend(draft);
+      }}
+      onKeyDown={(event) => {
+        if (event.key === "Escape") {
+          event.stopPropagation();
+          onCancel();
+        } else if (event.key === "Enter" && !event.shiftKey && !event.nativeEvent.isComposing) {
+          event.preventDefault();
+          onSend(draft);
+        }
+      }}
+    >
+      <textarea
+        aria-label="Your message, changed"
+        value={draft}
+        autoFocus
+        onChange={(event) => setDraft(event.target.value)}
+        onFocus={(event) => event.target.setSelectionRange(draft.length, draft.length)}
+      />
+      <div>
+        <button type="submit" className="primary">Ask again</button>
+        <button type="button" className="quiet" onClick={onCancel}>Leave it</button>
+      </div>
+    </form>
+  );
+}
+
+/** Several answers to one question that were asked for together, side by side. */
+export function Beside({ chat, ids }: { chat: Chat; ids: readonly string[] }) {
+  const chosen = useChatValue(chat, ({ messages }) => messages.findLast(({ id }) => ids.includes(id))?.id);
+  return (
+    <div className="beside">
+      {ids.map((id) => (
+        <Answer key={id} chat={chat} id={id}>
+          <button
+            type="button"
+            className="choose"
+            aria-pressed={id === chosen}
+            onClick={() => chat.branch(id)}
+          >
+            {id === chosen ? "Goes on with this one" : "Go on with this one"}
+          </button>
+        </Answer>
+      ))}
+    </div>
+  );
+}
+
+function Answer({ chat, id, children }: TurnProps & { children?: ReactNode }) {
+  const message = useMessage(chat, id);
+  if (!message) return null;
+  const streaming = message.state === "streaming";
+  return (
+    <article className="turn model" aria-label={`Answer of ${message.model ?? "the model"}`} aria-busy={streaming} data-phase={message.phase}>
+      <h2 className="who" title={message.model ?? undefined}>{message.model}</h2>
+      <Flow chat={chat} message={message}>
+        <Thoughts message={message} />
+        {message.phase === "thinking" && !message.reasoning && <Dots />}
+        {(message.text || !streaming) && <Markdown text={message.text} whole={!streaming} />}
+        <Calls message={message} />
+        <Trouble chat={chat} message={message} />
+        <Gauge chat={chat} message={message} />
+        {children}
+      </Flow>
+    </article>
+  );
+}
+
+function Flow({ chat, message, children }: { chat: Chat; message: Message; children: ReactNode }) {
+  const live = useChatValue(chat, ({ connection }) => connection.state === "live" || connection.state === "idle");
+  const state: Kind = message.state === "ended" ? ending(message).kind : live ? "live" : "wait";
+  return (
+    <div className="flow" data-state={state}>
+      {children}
+    </div>
+  );
+}
+
+function Dots() {
+  return (
+    <p className="dots" aria-hidden="true">
+      <i />
+      <i />
+      <i />
+    </p>
+  );
+}
+
+function Thoughts({ message }: { message: Message }) {
+  if (!message.reasoning) return null;
+  const now = message.phase === "thinking";
+  return (
+    <details className="thinking">
+      <summary>{now ? <span>{lastWords(message.reasoning)}</span> : "What it thought"}</summary>
+      <p>{message.reasoning}</p>
+    </details>
+  );
+}
+
+function lastWords(text: string): string {
+  const end = text.trimEnd().slice(-90);
+  return text.length > 90 ? `… ${end.slice(end.indexOf(" ") + 1)}` : end;
+}
+
+function Calls({ message }: { message: Message }) {
+  return message.toolCalls.map((call, at) => (
+    <div className="call" key={call.id || at}>
+      <p>
+        wants to call <code>{call.name}</code>
+      </p>
+      <pre tabIndex={0} aria-label={`Arguments for ${call.name}`}>{call.arguments}</pre>
+    </div>
+  ));
+}
+
+function Trouble({ chat, message }: { chat: Chat; message: Message }) {
+  const { error, outcome, state } = message;
+  if (state !== "ended" || (!error && outcome !== "interrupted")) return null;
+  const begun = message.text || message.reasoning;
+  return (
+    <div className="trouble" role="group" aria-label="What went wrong">
+      <p>
+        <b>{begun ? "It broke off here. What came stays." : "There is no answer."}</b> {error?.message}
+      </p>
+      {error && <code>{error.code}</code>}
+      {error?.retryable !== false && (
+        <button type="button" onClick={() => void chat.regenerate({ messageId: message.id })}>
+          Ask again
+        </button>
+      )}
+    </div>
+  );
+}
+
+function Gauge({ chat, message }: { chat: Chat; message: Message }) {
+  const { models } = useExternal(shelf);
+  const price = models.find(({ id }) => id === message.model)?.price ?? null;
+  const ended = message.state === "ended";
+  const end = ended ? ending(message) : null;
+  return (
+    <footer className="gauge">
+      {end ? <span className="state" data-kind={end.kind}>{end.words}</span> : <Now chat={chat} />}
+      <span className="figures">
+        {figures(message, price).map(([name, value]) => (
+          <span key={name}>
+            {name} <b>{value}</b>
+          </span>
+        ))}
+      </span>
+      {ended && (
+        <span className="deeds">
+          <Branches chat={chat} id={message.id} />
+          <Copy text={message.text} />
+          <Again chat={chat} message={message} />
+        </span>
+      )}
+    </footer>
+  );
+}
+
+function Now({ chat }: { chat: Chat }) {
+  const words = useChatValue(chat, (snapshot) => {
+    const now = standing(snapshot, Date.now());
+    return now ? `${now.kind}|${now.words}` : "";
+  });
+  const [kind, ...said] = words.split("|");
+  return <span className="state" data-kind={kind}>{said.join("|")}</span>;
+}
+
+function Again({ chat, message }: { chat: Chat; message: Message }) {
+  const { models } = useExternal(shelf);
+  const box = useRef<HTMLDetailsElement>(null);
+  const again = (model?: string) => {
+    box.current?.removeAttribute("open");
+    void chat.regenerate({ messageId: message.id, ...(model !== undefined && { model }) });
+  };
+  if (models.length < 2) return <Deed icon="again" name="Answer again" onClick={() => again()} />;
+  return (
+    <details className="pop" ref={box}>
+      <summary className="deed" aria-label="Answer again" title="Answer again">
+        <Icon name="again" />
+      </summary>
+      <div>
+        {models.map(({ id }) => (
+          <button key={id} type="button" onClick={() => again(id)}>
+            {id === message.model ? `Again with ${id}` : `With ${id}`}
+          </button>
+        ))}
+      </div>
+    </details>
+  );
+}
+
+function Branches({ chat, id }: TurnProps) {
+  const siblings = useChatValue(chat, (snapshot) => snapshot.siblings.get(id));
+  if (!siblings || siblings.length < 2) return null;
+  const at = siblings.indexOf(id);
+  const step = (by: number) => {
+    const other = siblings[at + by];
+    if (other) chat.branch(other);
+  };
+  return (
+    <span className="branches">
+      <Deed icon="left" name="The branch before" onClick={() => step(-1)} off={at === 0} />
+      <span aria-label={`Branch ${at + 1} of ${siblings.length}`}>
+        {at + 1}/{siblings.length}
+      </span>
+      <Deed icon="right" name="The next branch" onClick={() => step(1)} off={at === siblings.length - 1} />
+    </span>
+  );
+}
+
+function Copy({ text }: { text: string }) {
+  const [done, setDone] = useState(false);
+  const copy = async () => {
+    await navigator.clipboard.writeText(text);
+    setDone(true);
+    setTimeout(() => setDone(false), 1500);
+  };
+  return <Deed icon={done ? "check" : "copy"} name={done ? "Copied" : "Copy"} onClick={() => void copy()} />;
+}
+
+interface DeedProps {
+  icon: Parameters<typeof Icon>[0]["name"];
+  name: string;
+  onClick: () => void;
+  off?: boolean;
+}
+
+export function Deed({ icon, name, onClick, off = false }: DeedProps) {
+  return (
+    <button type="button" className="deed" aria-label={name} title={name} onClick={onClick} disabled={off}>
+      <Icon name={icon} />
+    </button>
+  );
+}
