@@ -22,8 +22,11 @@ export const shelf = new External<Shelf>({
 const chats = new Map<string, Chat>();
 const MOST_CHATS = 12;
 
-/** The chat of a conversation; the same one each time, so that what streams goes on while another is looked at. */
-export function chatOf(id: string): Chat {
+/**
+ * The chat of a conversation; the same one each time, so that what streams goes on while another is looked at.
+ * The server is asked for it, unless it is known to be `fresh`.
+ */
+export function chatOf(id: string, fresh: boolean): Chat {
   let chat = chats.get(id);
   if (!chat) {
     chat = createChat({
@@ -32,7 +35,8 @@ export function chatOf(id: string): Chat {
       storage: localStorage,
       onFinish: () => void refresh(),
     });
-    void chat.resume();
+    if (fresh) chat.reattach();
+    else void chat.resume();
   }
   chats.delete(id);
   chats.set(id, chat); // the last one used is the last one let go of
@@ -114,7 +118,7 @@ export function open(): void {
   const reload = () => {
     void models();
     void refresh();
-    for (const chat of chats.values()) void chat.resume();
+    for (const chat of chats.values()) if (chat.getSnapshot().leaf !== null) void chat.resume();
   };
   let due: ReturnType<typeof setTimeout> | undefined;
   const changed = (id: string) => {

@@ -23,7 +23,7 @@ export function Studio() {
   const { sidebar } = useExternal(settings);
   const { conversations, trouble } = useExternal(shelf);
   const id = address ?? fresh;
-  const chat = useMemo(() => chatOf(id), [id]);
+  const chat = useMemo(() => chatOf(id, id === fresh), [id]); // of one id the chat is made once: whether it is fresh matters only then
   const title = conversations.find((one) => one.id === id)?.title;
 
   useEffect(() => {
