@@ -24,7 +24,7 @@ from penstock.faces.streams import StreamFaces
 from penstock.gateway import Gateway, Tenant
 from penstock.policy.admission import Admission
 from penstock.policy.capacity import Capacity
-from penstock.policy.course import Route, Target
+from penstock.policy.course import Price, Route, Target
 from penstock.policy.health import Breaker
 from penstock.policy.limits import Limits
 from penstock.stores.sql import SqlStore, engine_for
@@ -183,7 +183,8 @@ def _route(route: configuration.Route, upstreams: Mapping[str, Upstream], breake
         for target in route.targets
     )
     plan = Plan(timeouts, route.on_abandon, route.grace, route.hedge, _gate(route), route.continuation)
-    return Route(route.model, targets, plan, route.retries, route.delivery)
+    price = None if route.price is None else Price(route.price.input, route.price.output)
+    return Route(route.model, targets, plan, route.retries, route.delivery, price)
 
 
 def _limits(limits: configuration.Limits) -> Limits:

@@ -22,7 +22,19 @@ from typing import Any, Literal
 import msgspec
 
 from penstock.config.rules import problems
-from penstock.config.tables import Config, Gate, Limits, Route, Server, Storage, Target, Tenant, Timeouts, Upstream
+from penstock.config.tables import (
+    Config,
+    Gate,
+    Limits,
+    Price,
+    Route,
+    Server,
+    Storage,
+    Target,
+    Tenant,
+    Timeouts,
+    Upstream,
+)
 from penstock.exceptions import ConfigError
 
 __all__ = [
@@ -159,6 +171,7 @@ def _table_at(key: str) -> type[msgspec.Struct] | None:
         "route.targets": Target,
         "route.timeouts": Timeouts,
         "route.gate": Gate,
+        "route.price": Price,
         "tenant": Tenant,
         "tenant.limits": Limits,
     }

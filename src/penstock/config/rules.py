@@ -158,6 +158,8 @@ def _routes(config: Config) -> Problems:
             yield f"{key}.retries", "must be from 0 to 100"
         if route.gate is not None:
             yield from _gate(route.gate, f"{key}.gate")
+        if route.price is not None and not (0 <= route.price.input < 1e9 and 0 <= route.price.output < 1e9):
+            yield f"{key}.price", "a price is a number, and not negative"
         if route.hedge is not None and not 0 < route.hedge < 1e9:
             yield f"{key}.hedge", "must be a positive number of seconds"
 

@@ -67,6 +67,13 @@ class Timeouts(_Table):
     """A slower answer, over `silence` seconds, counts as stalled. 0 = none does."""
 
 
+class Price(_Table):
+    """What a million tokens cost, in whatever currency: it is only shown."""
+
+    input: float
+    output: float
+
+
 class Route(_Table):
     model: str
     targets: list[Target]
@@ -83,6 +90,7 @@ class Route(_Table):
     """Seconds without a token after which the next target is asked as well; the first token wins."""
     continuation: bool = False
     """When an answer breaks off, the next target is asked to go on with it."""
+    price: Price | None = None
 
 
 class Gate(_Table):

@@ -18,6 +18,7 @@ from penstock.faces.conversations import routes
 from penstock.faces.openapi import STREAM_PATHS
 from penstock.faces.root import spoken_at
 from penstock.gateway import Gateway
+from penstock.policy.course import Route
 from penstock.version import __version__
 
 
@@ -36,14 +37,17 @@ def control(gateway: Gateway, conversations: Conversations, access: Access) -> F
     async def models(request: Request) -> dict[str, Any]:
         """The public model names that the caller may use, in OpenAI's shape."""
         tenant = access.tenant(request.scope)
-        return {"object": "list", "data": [_model(name) for name in gateway.routes if tenant.may_use(name)]}
+        return {
+            "object": "list",
+            "data": [_model(route) for name, route in gateway.routes.items() if tenant.may_use(name)],
+        }
 
     @app.get("/v1/models/{name:path}", tags=["models"])
     async def model(request: Request, name: str) -> dict[str, Any]:
         """One of them."""
         if name not in gateway.routes or not access.tenant(request.scope).may_use(name):
             raise Refused(404, "model_not_found", f"there is no model {name[:100]!r} here", param="model")
-        return _model(name)
+        return _model(gateway.routes[name])
 
     @app.get("/healthz", tags=["operations"])
     async def healthz() -> dict[str, Any]:
@@ -95,5 +99,6 @@ def control(gateway: Gateway, conversations: Conversations, access: Access) -> F
     return app
 
 
-def _model(name: str) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": 0, "owned_by": "penstock"}
+def _model(route: Route) -> dict[str, Any]:
+    told: dict[str, Any] = {"id": route.model, "object": "model", "created": 0, "owned_by": "penstock"}
+    return told if route.price is None else {**told, "price": route.price._asdict()}

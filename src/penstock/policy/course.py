@@ -43,6 +43,13 @@ class Target(NamedTuple):
     breaker: Breaker = Breaker(0)
 
 
+class Price(NamedTuple):
+    """What a million tokens cost. Told to clients, and used for nothing here."""
+
+    input: float
+    output: float
+
+
 class Route(NamedTuple):
     """A public model name, and the upstreams behind it."""
 
@@ -52,6 +59,7 @@ class Route(NamedTuple):
     retries: int | None = None
     """Most attempts after the first one. None = every further target once."""
     delivery: Wish = "stream"
+    price: Price | None = None
 
 
 class Walk:

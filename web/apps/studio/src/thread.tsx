@@ -8,7 +8,7 @@ import { Following } from "./follow.ts";
 import { Icon } from "./icons.tsx";
 import { Beside, Turn } from "./turn.tsx";
 
-const TOGETHER_SECONDS = 3;
+const TOGETHER_SECONDS = 1.5;
 
 const known = new WeakMap<Snapshot["siblings"], Map<string | null, string>>();
 
@@ -30,7 +30,7 @@ function turnsOf({ messages, siblings, all }: Snapshot): string {
       // Asked for at one moment, of several models: they are shown side by side.
       const group = (siblings.get(message.id) ?? [message.id]).filter((id) => {
         const other = created.get(id)!;
-        return id === message.id || (other.model !== message.model && Math.abs(other.created - message.created) < TOGETHER_SECONDS);
+        return Math.abs(other.created - message.created) < TOGETHER_SECONDS;
       });
       return group.slice(0, 2).includes(message.id) ? group.slice(0, 2).join("+") : message.id;
     })
