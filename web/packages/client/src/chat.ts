@@ -281,9 +281,7 @@ export class Chat {
   #answerOf(message: Message): Answer {
     const answer = new Answer(message, message.created * 1000);
     answer.adopt(
-      {
-        ...message, state: "streaming", tool_calls: [...message.toolCalls], timing: null, usage: message.usage,
-      },
+      { ...message, state: "streaming", tool_calls: [...message.toolCalls], timing: null },
       this.#clock.now(),
     );
     return answer;
@@ -392,10 +390,10 @@ export class Chat {
       change = "end";
       const { error } = answer;
       if (error) this.#error = follower.failure ?? new ChatError(error);
-      this.#comparing = this.#comparing.filter((id) => id !== answer.id);
-      // The server shows the answer that began last; here it is the first of those that were compared.
-      if (this.#comparing.length === 0 && this.#leaf !== null && this.#tree.siblings(this.#leaf).length > 1) {
-        if (this.#tree.siblings(this.#leaf).includes(answer.id) && this.#leaf !== answer.id) this.#choose(this.#leaf);
+      if (this.#comparing.includes(answer.id)) {
+        this.#comparing = this.#comparing.filter((id) => id !== answer.id);
+        // The server shows the answer that began last; here it is the first of those that were compared.
+        if (this.#comparing.length === 0 && this.#leaf !== null) this.#choose(this.#leaf);
       }
       this.#settle();
       this.#change("end");
