@@ -32,6 +32,8 @@ export interface World {
   around: Around;
   /** Another page with the same chat: what a reload makes. */
   open(options?: Partial<ChatOptions>): Chat;
+  /** What such a page makes its chat of. */
+  options(options?: Partial<ChatOptions>): ChatOptions;
 }
 
 let made = 0;
@@ -42,21 +44,21 @@ export function world({ stateless = false } = {}): World {
   const clock = new TestClock();
   const storage = new Storage();
   const around = new Around();
-  const open = (options: Partial<ChatOptions> = {}) =>
-    createChat({
-      id: "chat0001",
-      transport: stateless
-        ? sse({ api: "/v1/streams", fetch: server.fetch })
-        : conversation({ api: "/v1/conversations", id: "chat0001", fetch: server.fetch }),
-      model: "m",
-      storage,
-      clock,
-      random: () => 0.5,
-      newId: () => `id${String(++made).padStart(6, "0")}`,
-      surroundings: around,
-      ...options,
-    });
-  return { server, clock, storage, around, open };
+  const options = (more: Partial<ChatOptions> = {}): ChatOptions => ({
+    id: "chat0001",
+    transport: stateless
+      ? sse({ api: "/v1/streams", fetch: server.fetch })
+      : conversation({ api: "/v1/conversations", id: "chat0001", fetch: server.fetch }),
+    model: "m",
+    storage,
+    clock,
+    random: () => 0.5,
+    newId: () => `id${String(++made).padStart(6, "0")}`,
+    surroundings: around,
+    ...more,
+  });
+  const open = (more: Partial<ChatOptions> = {}) => createChat(options(more));
+  return { server, clock, storage, around, open, options };
 }
 
 /** The text of what is shown last. */
