@@ -154,7 +154,7 @@ export class Answer {
         this.model = data.model ?? this.model;
         return false;
       case "reasoning":
-        this.progressAt = now;
+        this.#progress(now);
         this.#reasoning += data.text;
         return false;
       case "token":

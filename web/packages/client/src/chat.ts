@@ -70,6 +70,8 @@ export class Chat {
   #finished = new WeakSet<Answer>();
   #comparing: string[] = [];
   #choosing = 0;
+  #loading: AbortController | null = null;
+  #unloaded = false;
   #snapshot: Snapshot | null = null;
   #before: Snapshot | null = null;
   #siblings: ReadonlyMap<string, readonly string[]> | null = null;
@@ -114,7 +116,7 @@ export class Chat {
       this.queue(text);
       return null;
     }
-    const user = this.#say(this.#leaf, text);
+    const user = this.#say(this.#below(), text);
     return this.#answer(user, ask);
   };
 
@@ -142,7 +144,7 @@ export class Chat {
 
   /** Ask several models the same at once. The first one's answer is shown; the others are its siblings. */
   compare = async (text: string, models: readonly string[], ask: AskOptions = {}): Promise<(Message | null)[]> => {
-    const user = this.#say(this.#leaf, text);
+    const user = this.#say(this.#below(), text);
     const answers = models.map((model) => ({ model, id: this.#newId() }));
     this.#comparing = answers.map(({ id }) => id);
     const ends = answers.map(({ model, id }) => this.#answer(user, { ...ask, model }, id));
@@ -223,13 +225,21 @@ export class Chat {
   /** After a reload: the conversation from the server, if it keeps one, and then as `reattach`. */
   resume = async (): Promise<void> => {
     this.reattach();
-    if (!this.#transport.load) return;
+    if (!this.#transport.load || this.#loading) return;
+    const loading = (this.#loading = new AbortController());
     try {
-      const kept = await this.#transport.load();
+      const kept = await this.#transport.load(loading.signal);
+      if (loading.signal.aborted) return; // left meanwhile
+      this.#unloaded = false;
       if (kept) this.load(kept);
     } catch (error) {
-      if (error instanceof ChatError) this.#fail(error);
-      else this.#fail(new ChatError({ code: "unreachable", message: "The server could not be reached.", retryable: true }));
+      if (loading.signal.aborted) return;
+      const unreachable = { code: "unreachable", message: "The server could not be reached.", retryable: true };
+      this.#unloaded = true; // tried again when the network is back
+      this.#listen();
+      this.#fail(error instanceof ChatError ? error : new ChatError(unreachable));
+    } finally {
+      if (this.#loading === loading) this.#loading = null;
     }
   };
 
@@ -239,6 +249,9 @@ export class Chat {
   /** Leave all answers to themselves. They go on; `reattach` follows them again. */
   detach = (): void => {
     for (const follower of this.#followers.values()) void follower.detach();
+    this.#loading?.abort();
+    this.#loading = null;
+    this.#unloaded = false;
     this.#settle();
     this.#change("state");
   };
@@ -260,6 +273,14 @@ export class Chat {
     const user = userMessage(this.#newId(), parent, text, this.#clock.now() / 1000);
     this.#add(user);
     return user;
+  }
+
+  /** What the next message follows. A server that keeps the conversation has no answer that it refused to make. */
+  #below(): string | null {
+    let leaf = this.#leaf;
+    if (!this.#transport.load) return leaf;
+    while (leaf !== null && !this.#isKept(leaf)) leaf = this.#tree.parent(this.#tree.parent(leaf) ?? leaf);
+    return leaf;
   }
 
   #adopt(stored: StoredMessage): void {
@@ -309,7 +330,7 @@ export class Chat {
     const { model = this.#o.model ?? "", system, temperature, maxTokens } = this.#ask;
     const history = this.#tree.path(user.id).map((id) => this.#message(id));
     // A question that some answer was begun for is at the server; one that was refused may be, or not.
-    const stored = this.#tree.children(user.id).some((id) => this.#message(id).stream !== null || this.#ended(id));
+    const stored = this.#tree.children(user.id).some((id) => this.#isKept(id));
     return {
       answer,
       model,
@@ -322,10 +343,10 @@ export class Chat {
     };
   }
 
-  /** Did the server tell the end of this answer, so that it keeps it? */
-  #ended(id: string): boolean {
+  /** Has the server begun this answer, so that it keeps it? */
+  #isKept(id: string): boolean {
     const node = this.#nodes.get(id);
-    return node instanceof Answer ? node.final && node.begun : node !== undefined;
+    return node instanceof Answer ? node.stream !== null || (node.final && node.begun) : node !== undefined;
   }
 
   /** Put a question and its answer, of which nothing is there yet, where they belong, and show them. */
@@ -358,10 +379,7 @@ export class Chat {
 
   async #run(follower: Follower): Promise<Message | null> {
     const run = follower.run();
-    this.#unlisten ??= this.#surroundings.listen((occasion) => {
-      if (occasion === "back") this.#lookAgain();
-      this.#change("state");
-    });
+    this.#listen();
     this.#tick();
     await run;
     return follower.answer.message();
@@ -376,7 +394,18 @@ export class Chat {
     return this.#run(follower);
   }
 
+  #listen(): void {
+    this.#unlisten ??= this.#surroundings.listen((occasion) => {
+      if (occasion === "back") this.#lookAgain();
+      this.#change("state");
+    });
+  }
+
   #lookAgain(): void {
+    if (this.#unloaded && !this.#loading) {
+      this.#error = null;
+      void this.resume();
+    }
     for (const follower of this.#followers.values()) {
       follower.check();
       if (follower.answer.ended && isOpen(follower)) void this.#reopen(follower);
@@ -453,7 +482,8 @@ export class Chat {
     if (this.#unfinished().length > 0) return;
     this.#tickOff?.();
     this.#tickOff = null;
-    if ([...this.#followers.values()].some((follower) => follower.answer.outcome === "unsent")) return;
+    const waiting = [...this.#followers.values()].some((follower) => follower.answer.outcome === "unsent");
+    if (waiting || this.#unloaded) return;
     this.#unlisten?.();
     this.#unlisten = null;
   }

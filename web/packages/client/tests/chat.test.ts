@@ -97,6 +97,20 @@ describe("an answer", () => {
   });
 });
 
+test("after an answer that was refused, the next message follows what the server keeps", async () => {
+  const { server, open } = world();
+  server.onBegin = (log) => log.tokens("fine").done();
+  const chat = open();
+  await chat.sendMessage({ text: "a" });
+  const kept = last(chat).id;
+  server.refusals = [{ status: 400, code: "request_above_limit" }];
+  await chat.sendMessage({ text: "too long" });
+  await chat.sendMessage({ text: "shorter" });
+  expect(server.bodies.at(-1)).toMatchObject({ parent: kept, message: { text: "shorter" } });
+  expect(chat.getSnapshot()).toMatchObject({ status: "ready", error: null });
+  expect(chat.getSnapshot().messages.map(({ text }) => text)).toEqual(["a", "fine", "shorter", "fine"]);
+});
+
 describe("the snapshot", () => {
   test("keeps the identity of what has not changed", async () => {
     const { server, open } = world();

@@ -132,6 +132,7 @@ describe("a connection", () => {
     expect(chat.getSnapshot()).toMatchObject({ connection: { state: "live" }, status: "streaming" });
     expect(last(chat).text).toBe("one two");
     expect(server.posts).toBe(1);
+    expect(server.positions).toEqual([`${server.log.epoch}:2`]); // what was seen is not sent again
   });
 
   test("that is silent for 30 seconds is dead; keepalives keep it", async () => {
@@ -541,4 +542,34 @@ test("leaving closes the connection, and nothing is told any more; coming back g
   expect(server.log.readers.size).toBe(1);
   expect(last(chat).text).toBe("one two");
   expect(server.posts).toBe(1);
+});
+
+describe("a reload", () => {
+  test("that can't reach the server loads when the network is back", async () => {
+    const { server, around, open } = world();
+    server.onBegin = whole;
+    await open().sendMessage({ text: "a" });
+    const chat = open();
+    server.down = true;
+    await chat.resume();
+    expect(chat.getSnapshot()).toMatchObject({ status: "error", error: { code: "unreachable" }, messages: [] });
+    server.down = false;
+    around.tell("back");
+    await settle();
+    expect(chat.getSnapshot()).toMatchObject({ status: "ready", error: null });
+    expect(last(chat)).toMatchObject({ text: WORDS.join("") });
+  });
+
+  test("that is left before the conversation came follows nothing", async () => {
+    const { server, clock, open } = world();
+    await say(open(), "a");
+    const chat = open();
+    const resumed = chat.resume();
+    chat.detach();
+    await resumed;
+    await settle();
+    expect(server.log.readers.size).toBe(1);
+    expect(chat.getSnapshot().messages).toEqual([]);
+    await clock.advance(0);
+  });
 });

@@ -86,6 +86,8 @@ export class Server {
   conversations = new Map<string, StoredConversation>();
   requests: string[] = [];
   bodies: unknown[] = [];
+  /** What streams were attached to after. */
+  positions: (string | null)[] = [];
   /** Questions that came in, and those that began an answer. */
   posts = 0;
   accepted = 0;
@@ -173,6 +175,7 @@ export class Server {
     if (!log) {
       const stored = conversation === null ? undefined : this.conversations.get(conversation)?.messages;
       if (stored?.some(({ id }) => id === key)) return refusal(410, "resume_expired");
+      if (asked.parent && stored && !stored.some(({ id }) => id === asked.parent)) return refusal(404, "message_not_found");
       this.accepted += 1;
       log = new Log(`stream${this.#epoch}${this.accepted}`, `e${this.#epoch}${this.accepted}`, key);
       this.logs.push(log);
@@ -205,6 +208,7 @@ export class Server {
 
   #attach(stream: string, position: string | null, signal: AbortSignal | null): Response {
     if (this.attachStatus !== null) return refusal(this.attachStatus);
+    this.positions.push(position);
     const log = this.logs.find((other) => other.stream === stream);
     if (!log) return refusal(404, "stream_not_found");
     const seen = parsePosition(position);

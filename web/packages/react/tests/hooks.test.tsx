@@ -2,7 +2,7 @@
 
 import type { Chat } from "@penstock/client";
 import { act, cleanup, render } from "@testing-library/react";
-import { StrictMode, type ReactNode } from "react";
+import { StrictMode, useState, type ReactNode } from "react";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import { world } from "../../client/tests/setup.ts";
 import { settle } from "../../client/tests/time.ts";
@@ -162,6 +162,33 @@ test("what was not rendered was not seen: Stop does not keep it", async () => {
   });
   expect(view.container.textContent).toBe("aseen");
   expect(server.cancels).toEqual([{ stream: server.log.stream, seen: 2 }]);
+});
+
+test("a rendering between two frames, for another reason, shows no more than the last frame", async () => {
+  const { server, open } = world();
+  const chat = open();
+  const frames = new TestFrames();
+  let renders = 0;
+  let renderAgain = (_: number): void => {};
+  function Page() {
+    const { messages } = useStreamingChat({ chat, frames });
+    [, renderAgain] = useState(0);
+    renders += 1;
+    return <p>{messages.map(({ text }) => text).join("|")}</p>;
+  }
+  const view = render(<Page />);
+  await ask(chat);
+  act(() => frames.pass());
+  await act(async () => {
+    server.log.tokens("later");
+    await settle();
+  });
+  renders = 0;
+  act(() => renderAgain(1));
+  expect(renders).toBe(1);
+  expect(view.container.textContent).toBe("a|");
+  act(() => frames.pass());
+  expect(view.container.textContent).toBe("a|later");
 });
 
 describe("unmounting", () => {
