@@ -7,42 +7,11 @@ import { ChatError } from "./errors.ts";
 import { Follower, type Change } from "./follow.ts";
 import { newId } from "./ids.ts";
 import { messageOf, userMessage, type Message, type StoredConversation, type StoredMessage } from "./messages.ts";
-import { Outbox, type KeyStorage } from "./outbox.ts";
+import type { AskOptions, ChatOptions, Listener } from "./options.ts";
+import { Outbox } from "./outbox.ts";
 import { shared, worst, type Queued, type Snapshot, type Status } from "./snapshot.ts";
 import { Tree } from "./tree.ts";
 import type { Question, Transport } from "./transport.ts";
-
-export interface ChatOptions {
-  /** The conversation's id. What is kept in storage is kept by it. */
-  id?: string;
-  transport: Transport;
-  /** Asked when a message names none. */
-  model?: string;
-  /** Keeps questions that the server has not accepted yet, so that a reload sends them: `localStorage`. */
-  storage?: KeyStorage | null;
-  /** Milliseconds without a byte until the connection counts as dead. 30,000. */
-  idleTimeoutMs?: number;
-  /** `max`: how often a question is sent again by itself, before the server has accepted it. 3. */
-  retry?: { max: number };
-  /** An answer ended, well or not. */
-  onFinish?: (message: Message) => void;
-  onError?: (error: ChatError) => void;
-  clock?: Clock;
-  /** From 0 to 1: spreads reconnections. */
-  random?: () => number;
-  newId?: () => string;
-  surroundings?: Surroundings;
-}
-
-/** How a question is to be answered. What is left out is as it was for the last question. */
-export interface AskOptions {
-  model?: string;
-  system?: string;
-  temperature?: number;
-  maxTokens?: number;
-}
-
-export type Listener = (change: Change) => void;
 
 /** Make the store of one chat. Nothing is sent before something is asked, or `resume` is called. */
 export function createChat(options: ChatOptions): Chat {
@@ -539,6 +508,7 @@ function alike(stored: Message, known: Message | Answer): boolean {
   const shown = known instanceof Answer ? known.message() : known;
   return (
     stored.text === shown.text && stored.reasoning === shown.reasoning && stored.outcome === shown.outcome &&
-    stored.state === shown.state && (stored.usage === null) === (shown.usage === null)
+    stored.state === shown.state && (stored.usage === null) === (shown.usage === null) &&
+    (stored.timing === null || shown.timing !== null)
   );
 }

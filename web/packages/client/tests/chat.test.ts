@@ -253,7 +253,7 @@ describe("what the server keeps", () => {
     expect(again.getSnapshot().messages.map(({ text }) => text)).toEqual(["a", "one two"]);
     server.log.done();
     await settle();
-    expect(last(again)).toMatchObject({ text: "one two", outcome: "completed" });
+    expect(last(again)).toMatchObject({ text: "one two", outcome: "completed", timing: null });
     expect(server.posts).toBe(1);
   });
 
@@ -275,6 +275,20 @@ describe("what the server keeps", () => {
     server.log.tokens("o").done();
     await settle();
     expect(last(chat).text).toBe("two");
+  });
+
+  test("brings the timing of an answer whose beginning was not seen", async () => {
+    const { server, open } = world();
+    await say(open(), "a");
+    const chat = open();
+    await chat.resume();
+    server.log.tokens("x").done();
+    await settle();
+    const kept = structuredClone(server.conversations.get("chat0001")!);
+    const timing = { first_token: 0.5, total: 2, tokens_per_second: 20 };
+    Object.assign(kept.messages[1]!, { text: "x", state: "ended", outcome: "completed", timing });
+    chat.load(kept);
+    expect(chat.getSnapshot().timing).toEqual({ ttftMs: 500, totalMs: 2000, tokensPerSecond: 20 });
   });
 
   test("setMessages replaces everything", async () => {
