@@ -51,6 +51,7 @@ export class Answer {
   #lastAt = 0;
   #endedAt = 0;
   #timing: Timing | null = null;
+  #watched = true; // from its beginning: only then is it known when its words came
   #seen: Position | null = null;
   #again = false; // the next block begins the log anew
   #message: Message | null = null;
@@ -110,7 +111,7 @@ export class Answer {
 
   timing(): Timing | null {
     if (this.#timing) return this.#timing;
-    if (this.#firstAt === null) return null;
+    if (this.#firstAt === null || !this.#watched) return null;
     const seconds = (this.#lastAt - this.#firstAt) / 1000;
     return {
       ttftMs: this.#firstAt - this.askedAt,
@@ -154,7 +155,7 @@ export class Answer {
         this.model = data.model ?? this.model;
         return false;
       case "reasoning":
-        this.progressAt = now;
+        this.#progress(now);
         this.#reasoning += data.text;
         return false;
       case "token":
@@ -238,6 +239,7 @@ export class Answer {
     this.#forget();
     this.#again = true; // if its log is read after all, that is all of it
     this.begun = true;
+    this.#watched = false;
     this.#text = message.text;
     this.#reasoning = message.reasoning;
     this.#calls = message.toolCalls.map((call) => ({ ...call }));

@@ -7,42 +7,11 @@ import { ChatError } from "./errors.ts";
 import { Follower, type Change } from "./follow.ts";
 import { newId } from "./ids.ts";
 import { messageOf, userMessage, type Message, type StoredConversation, type StoredMessage } from "./messages.ts";
-import { Outbox, type KeyStorage } from "./outbox.ts";
+import type { AskOptions, ChatOptions, Listener } from "./options.ts";
+import { Outbox } from "./outbox.ts";
 import { shared, worst, type Queued, type Snapshot, type Status } from "./snapshot.ts";
 import { Tree } from "./tree.ts";
 import type { Question, Transport } from "./transport.ts";
-
-export interface ChatOptions {
-  /** The conversation's id. What is kept in storage is kept by it. */
-  id?: string;
-  transport: Transport;
-  /** Asked when a message names none. */
-  model?: string;
-  /** Keeps questions that the server has not accepted yet, so that a reload sends them: `localStorage`. */
-  storage?: KeyStorage | null;
-  /** Milliseconds without a byte until the connection counts as dead. 30,000. */
-  idleTimeoutMs?: number;
-  /** `max`: how often a question is sent again by itself, before the server has accepted it. 3. */
-  retry?: { max: number };
-  /** An answer ended, well or not. */
-  onFinish?: (message: Message) => void;
-  onError?: (error: ChatError) => void;
-  clock?: Clock;
-  /** From 0 to 1: spreads reconnections. */
-  random?: () => number;
-  newId?: () => string;
-  surroundings?: Surroundings;
-}
-
-/** How a question is to be answered. What is left out is as it was for the last question. */
-export interface AskOptions {
-  model?: string;
-  system?: string;
-  temperature?: number;
-  maxTokens?: number;
-}
-
-export type Listener = (change: Change) => void;
 
 /** Make the store of one chat. Nothing is sent before something is asked, or `resume` is called. */
 export function createChat(options: ChatOptions): Chat {
@@ -70,6 +39,8 @@ export class Chat {
   #finished = new WeakSet<Answer>();
   #comparing: string[] = [];
   #choosing = 0;
+  #loading: AbortController | null = null;
+  #unloaded = false;
   #snapshot: Snapshot | null = null;
   #before: Snapshot | null = null;
   #siblings: ReadonlyMap<string, readonly string[]> | null = null;
@@ -114,7 +85,7 @@ export class Chat {
       this.queue(text);
       return null;
     }
-    const user = this.#say(this.#leaf, text);
+    const user = this.#say(this.#below(), text);
     return this.#answer(user, ask);
   };
 
@@ -142,7 +113,7 @@ export class Chat {
 
   /** Ask several models the same at once. The first one's answer is shown; the others are its siblings. */
   compare = async (text: string, models: readonly string[], ask: AskOptions = {}): Promise<(Message | null)[]> => {
-    const user = this.#say(this.#leaf, text);
+    const user = this.#say(this.#below(), text);
     const answers = models.map((model) => ({ model, id: this.#newId() }));
     this.#comparing = answers.map(({ id }) => id);
     const ends = answers.map(({ model, id }) => this.#answer(user, { ...ask, model }, id));
@@ -223,13 +194,21 @@ export class Chat {
   /** After a reload: the conversation from the server, if it keeps one, and then as `reattach`. */
   resume = async (): Promise<void> => {
     this.reattach();
-    if (!this.#transport.load) return;
+    if (!this.#transport.load || this.#loading) return;
+    const loading = (this.#loading = new AbortController());
     try {
-      const kept = await this.#transport.load();
+      const kept = await this.#transport.load(loading.signal);
+      if (loading.signal.aborted) return; // left meanwhile
+      this.#unloaded = false;
       if (kept) this.load(kept);
     } catch (error) {
-      if (error instanceof ChatError) this.#fail(error);
-      else this.#fail(new ChatError({ code: "unreachable", message: "The server could not be reached.", retryable: true }));
+      if (loading.signal.aborted) return;
+      const unreachable = { code: "unreachable", message: "The server could not be reached.", retryable: true };
+      this.#unloaded = true; // tried again when the network is back
+      this.#listen();
+      this.#fail(error instanceof ChatError ? error : new ChatError(unreachable));
+    } finally {
+      if (this.#loading === loading) this.#loading = null;
     }
   };
 
@@ -239,6 +218,9 @@ export class Chat {
   /** Leave all answers to themselves. They go on; `reattach` follows them again. */
   detach = (): void => {
     for (const follower of this.#followers.values()) void follower.detach();
+    this.#loading?.abort();
+    this.#loading = null;
+    this.#unloaded = false;
     this.#settle();
     this.#change("state");
   };
@@ -262,6 +244,14 @@ export class Chat {
     return user;
   }
 
+  /** What the next message follows. A server that keeps the conversation has no answer that it refused to make. */
+  #below(): string | null {
+    let leaf = this.#leaf;
+    if (!this.#transport.load) return leaf;
+    while (leaf !== null && !this.#isKept(leaf)) leaf = this.#tree.parent(this.#tree.parent(leaf) ?? leaf);
+    return leaf;
+  }
+
   #adopt(stored: StoredMessage): void {
     const known = this.#nodes.get(stored.id);
     if (stored.role === "user") {
@@ -281,9 +271,7 @@ export class Chat {
   #answerOf(message: Message): Answer {
     const answer = new Answer(message, message.created * 1000);
     answer.adopt(
-      {
-        ...message, state: "streaming", tool_calls: [...message.toolCalls], timing: null, usage: message.usage,
-      },
+      { ...message, state: "streaming", tool_calls: [...message.toolCalls], timing: null },
       this.#clock.now(),
     );
     return answer;
@@ -311,7 +299,7 @@ export class Chat {
     const { model = this.#o.model ?? "", system, temperature, maxTokens } = this.#ask;
     const history = this.#tree.path(user.id).map((id) => this.#message(id));
     // A question that some answer was begun for is at the server; one that was refused may be, or not.
-    const stored = this.#tree.children(user.id).some((id) => this.#message(id).stream !== null || this.#ended(id));
+    const stored = this.#tree.children(user.id).some((id) => this.#isKept(id));
     return {
       answer,
       model,
@@ -324,10 +312,10 @@ export class Chat {
     };
   }
 
-  /** Did the server tell the end of this answer, so that it keeps it? */
-  #ended(id: string): boolean {
+  /** Has the server begun this answer, so that it keeps it? */
+  #isKept(id: string): boolean {
     const node = this.#nodes.get(id);
-    return node instanceof Answer ? node.final && node.begun : node !== undefined;
+    return node instanceof Answer ? node.stream !== null || (node.final && node.begun) : node !== undefined;
   }
 
   /** Put a question and its answer, of which nothing is there yet, where they belong, and show them. */
@@ -360,10 +348,7 @@ export class Chat {
 
   async #run(follower: Follower): Promise<Message | null> {
     const run = follower.run();
-    this.#unlisten ??= this.#surroundings.listen((occasion) => {
-      if (occasion === "back") this.#lookAgain();
-      this.#change("state");
-    });
+    this.#listen();
     this.#tick();
     await run;
     return follower.answer.message();
@@ -378,7 +363,18 @@ export class Chat {
     return this.#run(follower);
   }
 
+  #listen(): void {
+    this.#unlisten ??= this.#surroundings.listen((occasion) => {
+      if (occasion === "back") this.#lookAgain();
+      this.#change("state");
+    });
+  }
+
   #lookAgain(): void {
+    if (this.#unloaded && !this.#loading) {
+      this.#error = null;
+      void this.resume();
+    }
     for (const follower of this.#followers.values()) {
       follower.check();
       if (follower.answer.ended && isOpen(follower)) void this.#reopen(follower);
@@ -392,10 +388,10 @@ export class Chat {
       change = "end";
       const { error } = answer;
       if (error) this.#error = follower.failure ?? new ChatError(error);
-      this.#comparing = this.#comparing.filter((id) => id !== answer.id);
-      // The server shows the answer that began last; here it is the first of those that were compared.
-      if (this.#comparing.length === 0 && this.#leaf !== null && this.#tree.siblings(this.#leaf).length > 1) {
-        if (this.#tree.siblings(this.#leaf).includes(answer.id) && this.#leaf !== answer.id) this.#choose(this.#leaf);
+      if (this.#comparing.includes(answer.id)) {
+        this.#comparing = this.#comparing.filter((id) => id !== answer.id);
+        // The server shows the answer that began last; here it is the first of those that were compared.
+        if (this.#comparing.length === 0 && this.#leaf !== null) this.#choose(this.#leaf);
       }
       this.#settle();
       this.#change("end");
@@ -455,7 +451,8 @@ export class Chat {
     if (this.#unfinished().length > 0) return;
     this.#tickOff?.();
     this.#tickOff = null;
-    if ([...this.#followers.values()].some((follower) => follower.answer.outcome === "unsent")) return;
+    const waiting = [...this.#followers.values()].some((follower) => follower.answer.outcome === "unsent");
+    if (waiting || this.#unloaded) return;
     this.#unlisten?.();
     this.#unlisten = null;
   }
@@ -511,6 +508,7 @@ function alike(stored: Message, known: Message | Answer): boolean {
   const shown = known instanceof Answer ? known.message() : known;
   return (
     stored.text === shown.text && stored.reasoning === shown.reasoning && stored.outcome === shown.outcome &&
-    stored.state === shown.state && (stored.usage === null) === (shown.usage === null)
+    stored.state === shown.state && (stored.usage === null) === (shown.usage === null) &&
+    (stored.timing === null || shown.timing !== null)
   );
 }

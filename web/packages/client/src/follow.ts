@@ -160,7 +160,7 @@ export class Follower {
   async #once(): Promise<Wait> {
     const cut = (this.#cut = new AbortController());
     const { answer } = this;
-    const asking = answer.stream === null && !this.#gone;
+    let asking = answer.stream === null && !this.#gone;
     this.#lastByte = this.#o.clock.now();
     this.#patience = asking ? PATIENCE : 1;
     const unwatch = this.#watch(cut);
@@ -172,7 +172,9 @@ export class Follower {
       this.#patience = 1;
       this.bursts.open(this.#lastByte, fresh);
       answer.stream ??= connection.stream;
+      this.#set(LIVE);
       if (asking) {
+        asking = false;
         this.#o.onSettled();
         if (this.#stopping) {
           if (answer.stream !== null) void this.#cancel(answer.stream, 0);

@@ -8,6 +8,7 @@ export * from "./events.ts";
 export * from "./follow.ts";
 export * from "./ids.ts";
 export * from "./messages.ts";
+export * from "./options.ts";
 export * from "./outbox.ts";
 export * from "./position.ts";
 export * from "./snapshot.ts";
