@@ -17,11 +17,14 @@ from penstock.dialects.ui_messages.messages import Noted, UIMessage, read_messag
 from penstock.exceptions import Refused
 
 TARGET = "ui-messages"
+MAX_CHAT_ID = 255
 
 
 class _ChatRequest(msgspec.Struct):
     """The fields that Penstock itself reads. All others go to the upstream as the client wrote them."""
 
+    id: str | None = None
+    """The chat's."""
     # Both are needed; their lack is told by name.
     model: str | None = None
     messages: list[UIMessage] = []
@@ -30,6 +33,13 @@ class _ChatRequest(msgspec.Struct):
 _KNOWN = frozenset(("id", "messages", "trigger", "messageId", "model", "stream"))
 _NEEDED = ("system", "tools", "toolChoice")
 """What some pages add, and without which it would be another answer. The AI SDK leaves it to the server."""
+
+
+def check_chat(id: str) -> str:
+    """The id of a chat, which is the page's own. Raises Refused (400)."""
+    if not 0 < len(id) <= MAX_CHAT_ID:
+        raise Refused(400, "invalid_request", f"the id of a chat has 1 to {MAX_CHAT_ID} characters", param="id")
+    return id
 
 
 def parse_request(body: bytes) -> Request:
@@ -41,6 +51,8 @@ def parse_request(body: bytes) -> Request:
         raise Refused(400, "invalid_request", message, param="model")
     if not asked.messages:
         raise Refused(400, "invalid_request", "messages is empty", param="messages")
+    if asked.id is not None:
+        check_chat(asked.id)
     noted = Noted()
     for name in _NEEDED:
         if fields.get(name):
