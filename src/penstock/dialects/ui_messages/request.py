@@ -28,6 +28,8 @@ class _ChatRequest(msgspec.Struct):
     # Both are needed; their lack is told by name.
     model: str | None = None
     messages: list[UIMessage] = []
+    message_id: str | None = msgspec.field(default=None, name="messageId")
+    """Of the message that was edited, or got a tool's output, or is to be made again: mostly it is the last."""
 
 
 _KNOWN = frozenset(("id", "messages", "trigger", "messageId", "model", "stream"))
@@ -40,6 +42,21 @@ def check_chat(id: str) -> str:
     if not 0 < len(id) <= MAX_CHAT_ID:
         raise Refused(400, "invalid_request", f"the id of a chat has 1 to {MAX_CHAT_ID} characters", param="id")
     return id
+
+
+def _goes_on_with(asked: _ChatRequest) -> str:
+    """The id of the assistant's message that the answer is a part of; none, if it is a message of its own.
+
+    Where a page ran a tool, the message with the call and its output is the last, and the client adds the answer to it: under
+    another id it would add a copy of the whole. Raises Refused (400).
+    """
+    *_, message = (*asked.messages, *(message for message in asked.messages if message.id == asked.message_id))
+    if message.role != "assistant":
+        return ""
+    if len(message.id) > MAX_CHAT_ID:
+        told = f"the id of a message has at most {MAX_CHAT_ID} characters"
+        raise Refused(400, "invalid_request", told, param="messages")
+    return message.id
 
 
 def parse_request(body: bytes) -> Request:
@@ -63,6 +80,7 @@ def parse_request(body: bytes) -> Request:
         dialect=TARGET,
         model=asked.model,
         messages=read_messages(asked.messages, noted),
+        message=_goes_on_with(asked),
         stream=True,
         include_usage=True,
         others=noted.others,
