@@ -22,7 +22,7 @@ SUITES = sorted(path.name for path in (WEB / "tests" / "ai-sdk").glob("*.test.ts
 
 
 def test_there_are_suites() -> None:
-    assert SUITES == ["answers.test.ts", "ends.test.ts", "resume.test.ts"]
+    assert SUITES == ["answers.test.ts", "cut.test.ts", "ends.test.ts", "resume.test.ts"]
 
 
 @pytest.mark.skipif(not VITEST.exists(), reason="the packages of web/ are not installed: `npm ci` there")

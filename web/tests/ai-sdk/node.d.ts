@@ -7,3 +7,19 @@ declare module "node:fs" {
 declare module "node:process" {
   export const env: Record<string, string | undefined>
 }
+
+declare module "node:net" {
+  export interface Socket {
+    pipe(other: Socket): void
+    on(event: "error" | "close", told: () => void): void
+    destroy(): void
+    resetAndDestroy(): void
+  }
+  export interface Server {
+    listen(port: number, host: string, listening: () => void): void
+    address(): { port: number } | null
+    close(): void
+  }
+  export function connect(port: number, host: string): Socket
+  export function createServer(connected: (socket: Socket) => void): Server
+}
