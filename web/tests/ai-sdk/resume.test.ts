@@ -1,9 +1,10 @@
 // @vitest-environment jsdom
 import { StrictMode } from "react"
 import { useChat } from "@ai-sdk/react"
-import { renderHook } from "@testing-library/react"
+import { act, renderHook } from "@testing-library/react"
+import type { UIMessage } from "ai"
 import { describe, expect, test } from "vitest"
-import { active, here, page, patiently, reasoningOf, stop, textOf, transport, truth } from "./place.ts"
+import { active, asked, here, page, patiently, reasoningOf, stop, textOf, transport, truth } from "./place.ts"
 
 const SLOW = { reasoning: "hm", tokens: 80, unicode: true, pace: 0.02 }
 
@@ -36,6 +37,26 @@ describe.runIf(here)("a page that was reloaded", () => {
     await after.settled("ready")
     expect(after.chat().messages.map(message => message.id)).toEqual(kept.map(message => message.id))
     expect(textOf(after.last())).toBe((await truth("part kept")).text[0])
+  })
+
+  test("after a tool's output goes on in that message, with the last answer alone", async () => {
+    const messages: UIMessage[] = [
+      { id: "q1", role: "user", parts: [{ type: "text", text: asked("tool and reload", SLOW) }] },
+      {
+        id: "a1", role: "assistant",
+        parts: [{ type: "step-start" }, { type: "tool-weather", toolCallId: "c1", state: "output-available", input: {}, output: "rain" }],
+      },
+    ]
+    const before = page("resume-tool", { messages })
+    await act(async () => void before.chat().sendMessage())
+    await before.grown()
+    before.leave()
+    const after = page("resume-tool", { messages, resume: true })
+    await after.grown()
+    await after.settled("ready")
+    expect(after.chat().messages.map(message => message.id)).toEqual(["q1", "a1"])
+    expect(after.last()?.parts.map(part => part.type)).toEqual(["step-start", "reasoning", "text"])
+    expect(textOf(after.last())).toBe((await truth("tool and reload")).text[0])
   })
 
   test("may be open twice", async () => {
