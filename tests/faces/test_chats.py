@@ -124,6 +124,17 @@ async def test_the_answer_that_began_last_is_the_chats(place: Place) -> None:
         assert not (await one.read(until="text-delta")).whole
 
 
+async def test_after_a_tools_output_the_answer_goes_on_with_its_message(place: Place) -> None:
+    body = ask({"tokens": 20, "pace": 0.02}, id="c-tool")
+    call = {"type": "tool-weather", "toolCallId": "c1", "state": "output-available", "input": {}, "output": "rain"}
+    body["messages"].append({"id": "a1", "role": "assistant", "parts": [{"type": "step-start"}, call]})
+    async with Client(place.port) as first:
+        before = await begun(first, body)
+        again = await fetch(place.port, "GET", stream_of("c-tool"))
+    stream = await fetch(place.port, "GET", f"/v1/streams/{before.stream_id}?format=ui-messages")
+    assert [got.blocks[0].json["messageId"] for got in (before, again, stream)] == ["a1"] * 3
+
+
 # -- stop ------------------------------------------------------------------------------------------------------------
 
 
