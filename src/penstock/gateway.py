@@ -13,6 +13,8 @@ import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import msgspec
+
 from penstock.dialects.base import Request
 from penstock.exceptions import InvalidPosition, Refused
 from penstock.policy.admission import Admission, Ticket
@@ -96,6 +98,8 @@ class Gateway:
         if created:
             if ticket is not None:
                 self._tickets[stream.id] = ticket
+            if request.message:
+                stream.about = msgspec.structs.replace(stream.about, message=request.message)
             self._deliver(stream, wish or route.delivery, request)
             generation = Generation(
                 stream, self._wheel, route.plan, request_bytes=prompt_bytes(request), on_end=self._ended

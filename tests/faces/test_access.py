@@ -89,6 +89,8 @@ ROUTES = (
     ("GET", "/v1/models"),
     ("GET", "/v1/models/m"),
     ("POST", "/api/chat"),
+    ("GET", "/api/chat/{id}/stream"),
+    ("POST", "/api/chat/{id}/stop"),
 )
 
 

@@ -60,6 +60,8 @@ async def test_the_description_names_every_address(port: int) -> None:
         "/v1/responses": ["post"],
         "/v1/messages": ["post"],
         "/api/chat": ["post"],
+        "/api/chat/{chat_id}/stop": ["post"],
+        "/api/chat/{chat_id}/stream": ["get"],
         "/v1/doctor": ["get"],
         "/v1/streams": ["post"],
         "/v1/streams/{stream_id}/trace": ["get"],

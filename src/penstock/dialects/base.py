@@ -112,6 +112,8 @@ class Request(msgspec.Struct, kw_only=True):
     """The same, but of fields without which it would be another answer."""
     fields: dict[str, Any] = {}
     """The whole request in its own dialect, untouched."""
+    message: str = ""
+    """The id of the message that the answer is a part of, where it goes on with one that the client has already."""
     headers: Sequence[tuple[str, str]] = ()
     """Those of `Dialect.request_headers` that it came with: they go on to upstreams of the same dialect."""
 
@@ -133,6 +135,8 @@ class Description(msgspec.Struct, frozen=True):
     model: str
     created: int
     """Unix time in seconds."""
+    message: str = ""
+    """`Request.message`."""
 
 
 class Ending(NamedTuple):

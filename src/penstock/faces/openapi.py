@@ -18,6 +18,23 @@ _WISH = {
 }
 _KEY = {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 255}}
 _ID = {"name": "stream_id", "in": "path", "required": True, "schema": {"type": "string"}}
+_CHAT = {
+    "name": "chat_id",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "maxLength": 255},
+    "description": "The `id` of the requests to `/api/chat`.",
+}
+_SEEN = {
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "properties": {"seen": {"type": "integer", "description": "The last offset that was shown."}},
+            }
+        }
+    }
+}
 
 
 def _query(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
@@ -42,6 +59,31 @@ STREAM_PATHS: dict[str, Any] = {
     "/v1/responses": _opens("OpenAI's responses, streamed or not"),
     "/v1/messages": _opens("Anthropic's messages, streamed or not"),
     "/api/chat": _opens("The AI SDK's UI messages, always streamed"),
+    "/api/chat/{chat_id}/stream": {
+        "get": {
+            "tags": ["streams"],
+            "summary": "The answer that is being made in a chat: all of it again, then live",
+            "parameters": [_CHAT],
+            "responses": {
+                "200": _SSE,
+                "204": {"description": "No answer is being made in this chat."},
+                "4XX": _ERROR,
+            },
+        }
+    },
+    "/api/chat/{chat_id}/stop": {
+        "post": {
+            "tags": ["streams"],
+            "summary": "Cancel the answer that is being made in a chat",
+            "parameters": [_CHAT],
+            "requestBody": _SEEN,
+            "responses": {
+                "200": {"description": "`{stream, outcome}`"},
+                "204": {"description": "No answer is being made in this chat."},
+                "4XX": _ERROR,
+            },
+        }
+    },
     "/v1/doctor": {
         "get": {
             "tags": ["operations"],
@@ -94,18 +136,7 @@ STREAM_PATHS: dict[str, Any] = {
             "tags": ["streams"],
             "summary": "Cancel: the upstream is closed before this answers",
             "parameters": [_ID],
-            "requestBody": {
-                "content": {
-                    "application/json": {
-                        "schema": {
-                            "type": "object",
-                            "properties": {
-                                "seen": {"type": "integer", "description": "The last offset that was shown."}
-                            },
-                        }
-                    }
-                }
-            },
+            "requestBody": _SEEN,
             "responses": {"200": {"description": "`{stream, outcome}`"}, "404": _ERROR},
         }
     },

@@ -15,6 +15,7 @@ from penstock.dialects.base import Dialect
 from penstock.exceptions import Refused
 from penstock.faces.access import Access
 from penstock.faces.asgi import ClientGone, Headers, Receive, Scope, Send, header, local_path, query, refuse, respond
+from penstock.faces.chats import CHATS, ChatFaces
 from penstock.faces.conversations import ADDRESS as ANSWERS
 from penstock.faces.conversations import EVENTS, ConversationFaces
 from penstock.faces.doctor import DoctorFace
@@ -59,6 +60,8 @@ def spoken_at(path: str) -> Dialect:
     """The dialect in which refusals at an address are told: OpenAI's for what is nobody's own below `/v1/`."""
     if path in CREATES:
         return CREATES[path]
+    if path.startswith("/api/chat/"):
+        return CREATES["/api/chat"]
     if path.startswith("/v1/messages/"):
         return CREATES["/v1/messages"]
     if path.startswith("/v1/") and not path.startswith(("/v1/streams", "/v1/conversations")):
@@ -83,6 +86,7 @@ class Root:
         self._page = page
         self._control = control
         self._doctor = DoctorFace(access)
+        self._chats = ChatFaces(streams, access)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         match scope["type"]:
@@ -123,6 +127,9 @@ class Root:
                 await self._conversations.events(scope, receive, watched, headers)
             elif path.startswith(STREAMS):
                 dialect = await self._stream(path.removeprefix(STREAMS), scope, receive, watched, headers)
+            elif (chat := CHATS.fullmatch(path)) is not None:
+                _allow(scope, "GET" if chat["action"] == "stream" else "POST")
+                await self._chats.answer(chat["id"], scope, receive, watched, headers)
             elif path == "/v1/doctor":
                 _allow(scope, "GET")
                 await self._doctor.answer(scope, receive, watched, headers)

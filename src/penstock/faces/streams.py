@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from typing import get_args
 
 import msgspec
 
 from penstock.dialects import DIALECTS
-from penstock.dialects.base import Dialect, Ending, decode_json
+from penstock.dialects.base import Dialect, Ending, Request, decode_json
 from penstock.exceptions import PenstockError, Refused, UpstreamFailed
 from penstock.faces.access import Access
 from penstock.faces.asgi import ClientGone, Headers, Receive, Scope, Send, header, joined, query, read_body, respond
@@ -59,6 +60,8 @@ class StreamFaces:
         self._gateway = gateway
         self._access = access
         self._max_body = max_body
+        self.on_open: list[Callable[[Tenant, Request, Stream], None]] = []
+        """Who wants to know of every request that was given a stream, be it a new one or by its key an old one."""
 
     async def create(self, dialect: Dialect, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
         """POST in `dialect`: open a stream, and follow it or wait for its end."""
@@ -102,11 +105,11 @@ class StreamFaces:
     async def cancel(self, stream_id: str, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
         """POST …/cancel: idempotent. Answers how the stream ended."""
         tenant = self._access.tenant(scope)
-        body = await read_body(scope, receive, 4096)
-        asked: Cancel = decode_json(body, Cancel) if body.strip() else Cancel()
-        if asked.seen is not None and asked.seen < 0:
-            raise Refused(400, "invalid_request", "seen must not be negative", param="seen")
-        stream = await self._gateway.cancel(stream_id, tenant, asked.seen)
+        await self.end(stream_id, tenant, await read_cancel(scope, receive), send, headers)
+
+    async def end(self, stream_id: str, tenant: Tenant, seen: int | None, send: Send, headers: Headers) -> None:
+        """Cancel, and answer how the stream ended."""
+        stream = await self._gateway.cancel(stream_id, tenant, seen)
         outcome = stream.end.last.outcome if stream.end is not None else None
         told = {"stream": stream.id, "outcome": outcome}
         await respond(send, 200, msgspec.json.encode(told), [*headers, (b"penstock-stream-id", stream.id.encode())])
@@ -129,6 +132,8 @@ class StreamFaces:
         if wish is not None and wish not in WISHES:
             raise Refused(400, "invalid_request", f"Penstock-Delivery is one of: {', '.join(WISHES)}")
         stream = await self._gateway.open(request, body, tenant, key, wish)
+        for told in self.on_open:
+            told(tenant, request, stream)
         return stream, request.stream, request.include_usage
 
     async def follow(
@@ -203,6 +208,15 @@ class StreamFaces:
             raise
         except PenstockError as error:
             raise Refused(502, "upstream_protocol_error", str(error)) from None
+
+
+async def read_cancel(scope: Scope, receive: Receive) -> int | None:
+    """What the body of a cancel says was seen, if it says so. Raises Refused (400)."""
+    body = await read_body(scope, receive, 4096)
+    asked: Cancel = decode_json(body, Cancel) if body.strip() else Cancel()
+    if asked.seen is not None and asked.seen < 0:
+        raise Refused(400, "invalid_request", "seen must not be negative", param="seen")
+    return asked.seen
 
 
 def _whole(dialect: Dialect, stream: Stream, end: End) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from penstock.dialects.base import Message, Options, Outgoing, Request, Tool
+from penstock.dialects.base import Message, Options, Outgoing, Request, Tool, encode_json
 from penstock.dialects.openai_chat import OpenAIChat
 from penstock.dialects.ui_messages import UIMessages
 from penstock.exceptions import Refused
@@ -130,3 +130,37 @@ class TestEncode:
         with pytest.raises(Refused, match="can't be translated") as caught:
             ui.encode_request(asked(**more), "x")
         assert (caught.value.status, caught.value.param) == (400, field)
+
+
+QUESTION = {"id": "u1", "role": "user", "parts": [{"type": "text", "text": "hi"}]}
+ANSWER = {"id": "a1", "role": "assistant", "parts": [{"type": "text", "text": "hello"}]}
+
+
+@pytest.mark.parametrize(
+    ("messages", "more", "expected"),
+    [
+        ([QUESTION], {}, ""),
+        ([QUESTION, ANSWER], {}, "a1"),
+        ([QUESTION, ANSWER, {**QUESTION, "id": "u2"}], {}, ""),
+        ([QUESTION, ANSWER, {**QUESTION, "id": "u2"}], {"messageId": "a1"}, "a1"),
+        ([QUESTION, ANSWER], {"messageId": "u1"}, ""),
+        ([QUESTION, ANSWER], {"messageId": "gone"}, "a1"),
+        ([QUESTION, {"role": "assistant", "parts": []}], {}, ""),
+    ],
+)
+def test_the_message_that_the_answer_goes_on_with(messages: Any, more: Any, expected: str) -> None:
+    assert ui.parse_request(encode_json({"model": "m", "messages": messages, **more})).message == expected
+
+
+def test_ids_that_are_none() -> None:
+    for wrong, param in (
+        ({"id": ""}, "id"),
+        ({"id": "a" * 256}, "id"),
+        ({"id": 7}, "id"),
+        ({"messageId": 7}, "messageId"),
+        ({"messages": [QUESTION, {**ANSWER, "id": "a" * 256}]}, "messages"),
+        ({"messages": [QUESTION, {**ANSWER, "id": 7}]}, "messages[1].id"),
+    ):
+        with pytest.raises(Refused) as raised:
+            ui.parse_request(encode_json({"model": "m", "messages": [QUESTION], **wrong}))
+        assert (raised.value.status, raised.value.code, raised.value.param) == (400, "invalid_request", param)

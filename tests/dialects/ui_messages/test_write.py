@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
 from penstock.dialects.base import Ending
 from penstock.dialects.ui_messages import UIMessages
-from penstock.dialects.ui_messages.write import ending
+from penstock.dialects.ui_messages.write import UIEncoder, ending
 from penstock.wire.events import Done, Error, Event, Finish, Reasoning, Refusal, Token, ToolCall, Usage
 from tests.dialects.answers import ABOUT, START, written
 
@@ -182,3 +183,8 @@ class TestEnd:
         assert ending(Ending(None, marker, COMPLETED, 3)) == []
         assert legal(ending(Ending(None, None, CUT, 3))) == "error"
         assert legal(ending(Ending(None, None, Done("cancelled"), 3))) == "abort"
+
+    def test_an_answer_that_goes_on_with_a_message_has_its_id(self) -> None:
+        for message, id in (("", f"msg_{ABOUT.stream}"), ("a1", "a1")):
+            encoder = UIEncoder(msgspec.structs.replace(ABOUT, message=message))
+            assert parts_of([*encoder.encode([Token("a")]), b"data: [DONE]\n\n"])[0]["messageId"] == id

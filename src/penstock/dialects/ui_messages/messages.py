@@ -30,6 +30,7 @@ class UIMessage(msgspec.Struct):
 
     role: str
     parts: list[Part]
+    id: str = ""
 
 
 class Noted:

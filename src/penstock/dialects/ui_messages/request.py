@@ -17,19 +17,46 @@ from penstock.dialects.ui_messages.messages import Noted, UIMessage, read_messag
 from penstock.exceptions import Refused
 
 TARGET = "ui-messages"
+MAX_CHAT_ID = 255
 
 
 class _ChatRequest(msgspec.Struct):
     """The fields that Penstock itself reads. All others go to the upstream as the client wrote them."""
 
+    id: str | None = None
+    """The chat's."""
     # Both are needed; their lack is told by name.
     model: str | None = None
     messages: list[UIMessage] = []
+    message_id: str | None = msgspec.field(default=None, name="messageId")
+    """Of the message that was edited, or got a tool's output, or is to be made again: mostly it is the last."""
 
 
 _KNOWN = frozenset(("id", "messages", "trigger", "messageId", "model", "stream"))
 _NEEDED = ("system", "tools", "toolChoice")
 """What some pages add, and without which it would be another answer. The AI SDK leaves it to the server."""
+
+
+def check_chat(id: str) -> str:
+    """The id of a chat, which is the page's own. Raises Refused (400)."""
+    if not 0 < len(id) <= MAX_CHAT_ID:
+        raise Refused(400, "invalid_request", f"the id of a chat has 1 to {MAX_CHAT_ID} characters", param="id")
+    return id
+
+
+def _goes_on_with(asked: _ChatRequest) -> str:
+    """The id of the assistant's message that the answer is a part of; none, if it is a message of its own.
+
+    Where a page ran a tool, the message with the call and its output is the last, and the client adds the answer to it: under
+    another id it would add a copy of the whole. Raises Refused (400).
+    """
+    *_, message = (*asked.messages, *(message for message in asked.messages if message.id == asked.message_id))
+    if message.role != "assistant":
+        return ""
+    if len(message.id) > MAX_CHAT_ID:
+        told = f"the id of a message has at most {MAX_CHAT_ID} characters"
+        raise Refused(400, "invalid_request", told, param="messages")
+    return message.id
 
 
 def parse_request(body: bytes) -> Request:
@@ -41,6 +68,8 @@ def parse_request(body: bytes) -> Request:
         raise Refused(400, "invalid_request", message, param="model")
     if not asked.messages:
         raise Refused(400, "invalid_request", "messages is empty", param="messages")
+    if asked.id is not None:
+        check_chat(asked.id)
     noted = Noted()
     for name in _NEEDED:
         if fields.get(name):
@@ -51,6 +80,7 @@ def parse_request(body: bytes) -> Request:
         dialect=TARGET,
         model=asked.model,
         messages=read_messages(asked.messages, noted),
+        message=_goes_on_with(asked),
         stream=True,
         include_usage=True,
         others=noted.others,

@@ -107,7 +107,7 @@ class UIEncoder:
             about = self._about
             metadata = {"stream": about.stream, "model": about.model}
             blocks += [
-                _block("start", messageId=f"msg_{about.stream}", messageMetadata=metadata),
+                _block("start", messageId=about.message or f"msg_{about.stream}", messageMetadata=metadata),
                 _block("start-step"),
             ]
 
