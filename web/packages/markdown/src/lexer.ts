@@ -11,6 +11,7 @@ const DEEPEST_BLOCK = 12;
 const DEEPEST_INLINE = 24;
 const PIECE = 4_000;
 const LONGEST_PIECE = 8_000;
+const MOST_MARKS = 1_000; // of emphasis, in a piece: pairing them is quadratic, so a piece with more is plain
 
 /** Quotes and lists may be nested so deep; what is deeper is text. */
 class BoundedTokenizer extends Tokenizer {
@@ -139,6 +140,10 @@ export function lexInline(parsed: Parsed, tokens: Token[], src: string, links: L
     },
   }) as typeof lexer.tokens.links;
   for (const piece of pieces(src)) {
+    if (piece.length > MOST_MARKS && piece.replace(/[^*_~]+/g, "").length > MOST_MARKS) {
+      tokens.push({ type: "text", raw: piece, text: piece });
+      continue;
+    }
     lexer.state.inRawBlock = false;
     lexer.state.inLink = false;
     lexer.inlineTokens(piece, tokens);
