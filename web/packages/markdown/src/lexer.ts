@@ -9,8 +9,9 @@ export const lexed = { blocks: 0, inline: 0 };
 
 const DEEPEST_BLOCK = 12;
 const DEEPEST_INLINE = 24;
-const PIECE = 4_000;
-const LONGEST_PIECE = 8_000;
+const PIECE = 2_000;
+const LONGEST_PIECE = 4_000;
+const MOST_MARKS = 1_000; // of emphasis, in a piece: pairing them is quadratic, so a piece with more is plain
 
 /** Quotes and lists may be nested so deep; what is deeper is text. */
 class BoundedTokenizer extends Tokenizer {
@@ -59,22 +60,34 @@ class BoundedLexer extends Lexer {
   }
 }
 
-const MATH_BLOCK = /^ {0,3}(\$\$|\\\[)((?:(?!\n[ \t]*\n)[\s\S])*?)(\$\$|\\\])[ \t]*(?:\n|$)/;
+const MATH_OPENING = /^ {0,3}(\$\$|\\\[)([^\n]*)/;
 const MATH_START = /\n {0,3}(?:\$\$|\\\[)/;
 const DOLLARS = /^\$\$(?!\$)((?:[^$\\]|\\[\s\S]|\$(?!\$))+?)\$\$/;
 const PARENTHESES = /^\\\(((?:(?!\\\))[\s\S])+?)\\\)/;
 
+/** A formula on its own, up to its closing mark or a blank line: so that no blank line is ever waited across. */
 function mathBlock(src: string): Tokens.Generic | undefined {
-  if (!/^ {0,3}(?:\$\$|\\\[)/.test(src)) return undefined;
-  const match = MATH_BLOCK.exec(src);
-  if (match === null || (match[1] === "$$") !== (match[3] === "$$") || !match[2]?.trim()) return undefined;
-  return { type: "math", raw: match[0], text: match[2].trim(), block: true };
+  const opening = MATH_OPENING.exec(src);
+  if (opening === null) return undefined;
+  const [line, mark, rest = ""] = opening;
+  const closer = mark === "$$" ? "$$" : "\\]";
+  const inLine = rest.indexOf(closer);
+  const blank = src.search(/\n[ \t]*\n/);
+  const whole = blank < 0 ? src : src.slice(0, blank + 1);
+  if (inLine >= 0 && (rest.slice(inLine + 2).trim() || !rest.slice(0, inLine).trim())) return undefined;
+  const from = line.length - rest.length;
+  const close = whole.indexOf(closer, from);
+  const lineEnd = close < 0 ? -1 : whole.indexOf("\n", close);
+  const raw = lineEnd < 0 ? whole : whole.slice(0, lineEnd + 1);
+  const text = raw.slice(from, close < 0 ? undefined : close).trim();
+  const closed = close >= 0 && text !== "" && raw.slice(close + 2).trim() === "";
+  return { type: "math", raw, text, closed, unclosed: close < 0 };
 }
 
 function mathInline(src: string): Tokens.Generic | undefined {
   const match = src[0] === "$" ? DOLLARS.exec(src) : src[0] === "\\" ? PARENTHESES.exec(src) : null;
   if (match === null || !match[1]?.trim()) return undefined;
-  return { type: "math", raw: match[0], text: match[1].trim(), block: false };
+  return { type: "math", raw: match[0], text: match[1].trim() };
 }
 
 const options: MarkedOptions = {
@@ -139,6 +152,10 @@ export function lexInline(parsed: Parsed, tokens: Token[], src: string, links: L
     },
   }) as typeof lexer.tokens.links;
   for (const piece of pieces(src)) {
+    if (piece.length > MOST_MARKS && piece.replace(/[^*_~]+/g, "").length > MOST_MARKS) {
+      tokens.push({ type: "text", raw: piece, text: piece });
+      continue;
+    }
     lexer.state.inRawBlock = false;
     lexer.state.inLink = false;
     lexer.inlineTokens(piece, tokens);
@@ -156,9 +173,8 @@ export function pieces(src: string): string[] {
   let at = 0;
   while (src.length - at > LONGEST_PIECE) {
     const window = src.slice(at + PIECE, at + LONGEST_PIECE);
-    const line = window.indexOf("\n");
-    const space = line < 0 ? window.indexOf(" ") : line;
-    let end = at + (space < 0 ? LONGEST_PIECE : PIECE + space);
+    const cut = ["\n", ". ", " "].map((mark) => window.indexOf(mark)).find((found) => found >= 0);
+    let end = at + (cut === undefined ? LONGEST_PIECE : PIECE + cut + 1);
     const code = src.charCodeAt(end);
     if (code >= 0xdc00 && code <= 0xdfff) end -= 1;
     result.push(src.slice(at, end));

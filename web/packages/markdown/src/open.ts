@@ -11,6 +11,7 @@ export type OpenLeaf =
   | { kind: "inline"; tokens: Token[]; block: Token }
   | { kind: "fence"; token: Tokens.Code; fence: Fence }
   | { kind: "table"; cell: Token[] | null }
+  | { kind: "math"; token: Tokens.Generic }
   | { kind: "other" }
   | { kind: "none" };
 
@@ -53,6 +54,8 @@ function openLeaf(tokens: readonly Token[], src: string): OpenLeaf {
       const closed = src.endsWith("\n") || /\|[ \t]*$/.test(src.slice(-200));
       return { kind: "table", cell: closed || !row ? null : (row.findLast((cell) => cell.text !== "")?.tokens ?? null) };
     }
+    case "math":
+      return { kind: "math", token: last };
     default:
       return { kind: "other" };
   }
@@ -82,7 +85,8 @@ function keep(src: string, leaf: OpenLeaf): number {
     const marker = FENCE_CLOSE.exec(line)?.[1];
     return marker?.[0] === leaf.fence.marker[0] ? start : src.length;
   }
-  if (leaf.kind === "other") return src.length;
+  if (leaf.kind === "math" && leaf.token["text"] === "" && line !== "") return start;
+  if (leaf.kind === "other" || leaf.kind === "math") return src.length;
   const inner = content(line);
   if (leaf.kind === "table") return !line.includes("|") && line !== "" && UNDECIDED.test(inner) ? start : src.length;
   if (leaf.kind === "inline" && leaf.block.type !== "heading") {
@@ -133,7 +137,7 @@ export function complete(src: string, known: (label: string) => boolean): string
 
 function withoutUndecided(whole: string, known: (label: string) => boolean): string {
   let text = whole.replace(/&#?[a-zA-Z0-9]{0,31}$/, "").replace(/!$/, "");
-  text = text.replace(/[*_~`$]+$/, "").replace(/\\+$/, (run) => run.slice(run.length % 2));
+  text = text.replace(/[*_~]+$/, "").replace(/\\+$/, (run) => run.slice(run.length % 2));
   // `<https://exam` is not an address yet.
   text = text.replace(/<([a-zA-Z][a-zA-Z0-9+.-]{1,31}:[^\s<>]*)$/, "$1").replace(/<$/, "");
   // `[text]` may go on with `(`, and `[text][re` with `]`.

@@ -63,10 +63,17 @@ export class Renderer {
       case "code":
         return this.#code(token as Tokens.Code);
       case "math":
-        return h("p", { class: "md-math" }, [h("span", { class: "math" }, [token["text"] as string])]);
+        return this.#formula(token as Tokens.Generic);
       default:
         return h("p", { class: "md-raw" }, [token.raw.trimEnd()]);
     }
+  }
+
+  #formula(token: Tokens.Generic): VElement {
+    const open = this.#leaf.kind === "math" && this.#leaf.token === token && token["unclosed"] === true;
+    const text = token["text"] as string;
+    if (!open && token["closed"] !== true) return h("p", { class: "md-raw" }, [token.raw.trimEnd()]);
+    return h("p", { class: "md-math" }, [h("span", { class: "math" }, [open ? text.replace(/[$\\]$/, "") : text])]);
   }
 
   /** Whether items are set apart by blank lines makes no difference: one that came late would change all before it. */
