@@ -26,11 +26,12 @@ def test_help_names_every_command() -> None:
 
 def test_check_says_good_and_what_is_not_acted_on(tmp_path: Path) -> None:
     path = tmp_path / "penstock.toml"
-    path.write_text(CONFIG.format(sim="http://127.0.0.1:1", route="") + '\n[storage]\ndatabase = "sqlite:///x.db"\n')
+    tenant = f'\n[[tenant]]\nname = "a"\nkey_hashes = ["sha256:{"0" * 64}"]\nweight = 2\n'
+    path.write_text(CONFIG.format(sim="http://127.0.0.1:1", route="") + tenant)
     done = run("check", "--config", str(path))
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[0].startswith("note: storage.database")
-    assert done.stdout.splitlines()[-1] == f"{path}: good (1 upstream, 1 route, 0 tenants)"
+    assert done.stdout.splitlines()[0].startswith("note: tenant.weight")
+    assert done.stdout.splitlines()[-1] == f"{path}: good (1 upstream, 1 route, 1 tenant)"
 
 
 @pytest.mark.parametrize("command", ["check", "serve"])

@@ -1,4 +1,4 @@
-"""The control plane and the page."""
+"""The control plane."""
 
 from __future__ import annotations
 
@@ -67,20 +67,13 @@ async def test_the_description_names_every_address(port: int) -> None:
         "/v1/streams/{stream_id}/trace": ["get"],
         "/v1/streams/{stream_id}": ["get"],
         "/v1/streams/{stream_id}/cancel": ["post"],
+        "/v1/conversations/{conversation_id}/answers": ["post"],
+        "/v1/conversations/events": ["get"],
+        "/v1/conversations": ["get"],
+        "/v1/conversations/{id}": ["delete", "get", "patch"],
+        "/v1/conversations/{id}/export": ["get"],
         "/v1/models": ["get"],
         "/v1/models/{name}": ["get"],
         "/healthz": ["get"],
         "/readyz": ["get"],
     }
-
-
-async def test_the_page_allows_nothing_but_itself(port: int) -> None:
-    page = await fetch(port, "GET", "/")
-    assert page.headers["content-type"] == "text/html; charset=utf-8"
-    policy = page.headers["content-security-policy"]
-    assert "default-src 'none'" in policy
-    assert "unsafe" not in policy
-    assert "<script>" not in page.body.decode()
-    assert (await fetch(port, "GET", "/static/page.js")).headers["content-type"] == "text/javascript; charset=utf-8"
-    again = await fetch(port, "GET", "/", headers={"If-None-Match": page.headers["etag"]})
-    assert (again.status, again.body) == (304, b"")

@@ -129,10 +129,8 @@ class Config(_Table):
 
     @property
     def notes(self) -> list[str]:
-        """What this version reads and does not act on yet, and what may not be meant so. One sentence each."""
+        """What this version reads and does not act on yet, one sentence each."""
         notes = []
-        if self.storage.database is None:
-            notes.append("without storage.database the page's conversations live in memory, and are gone at the end")
         if any(tenant.weight != 1 for tenant in self.tenant):
             notes.append("tenant.weight is read, but shares are not weighed yet")
         notes += self._doubts()

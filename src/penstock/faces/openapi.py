@@ -55,6 +55,22 @@ def _opens(summary: str) -> dict[str, Any]:
 
 
 STREAM_PATHS: dict[str, Any] = {
+    "/v1/conversations/{conversation_id}/answers": {
+        "post": {
+            "tags": ["conversations"],
+            "summary": "Begin an answer in a conversation that is kept, in the native dialect",
+            "parameters": [{**_ID, "name": "conversation_id"}],
+            "requestBody": _BODY,
+            "responses": {"200": _SSE, "4XX": _ERROR, "5XX": _ERROR},
+        }
+    },
+    "/v1/conversations/events": {
+        "get": {
+            "tags": ["conversations"],
+            "summary": "An event for every conversation that changes",
+            "responses": {"200": _SSE, "4XX": _ERROR},
+        }
+    },
     "/v1/chat/completions": _opens("OpenAI's chat completions, streamed or not"),
     "/v1/responses": _opens("OpenAI's responses, streamed or not"),
     "/v1/messages": _opens("Anthropic's messages, streamed or not"),
