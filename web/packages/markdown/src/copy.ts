@@ -24,8 +24,11 @@ async function copied(button: Element, text: string, take: (text: string) => voi
   } catch {
     said = "Not copied";
   }
-  button.textContent = said;
-  setTimeout(() => {
-    button.textContent = "Copy";
-  }, SHOWN_MS);
+  label(button, said, said);
+  setTimeout(() => label(button, "Copy", "Copy code"), SHOWN_MS);
+}
+
+function label(button: Element, text: string, name: string): void {
+  button.textContent = text;
+  button.setAttribute("aria-label", name);
 }

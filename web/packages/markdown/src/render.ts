@@ -97,7 +97,7 @@ export class Renderer {
     const row = (cells: readonly Tokens.TableCell[], tag: "td" | "th"): VElement =>
       h("tr", null, cells.map((cell) => h(tag, this.#cell(cell, tag), this.#inline(cell.tokens))));
     const body: VElement = { tag: "tbody", attributes: {}, kids: table.rows.map((cells) => row(cells, "td")), settled };
-    return h("div", { class: "md-table", role: "region", "aria-label": "Table", tabindex: "0" }, [
+    return h("div", { class: "md-table", role: "group", "aria-label": "Table", tabindex: "0" }, [
       h("table", null, [h("thead", null, [row(table.header, "th")]), body]),
     ]);
   }

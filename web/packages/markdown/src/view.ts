@@ -2,6 +2,7 @@
 // update is that of the last two or three blocks, however long the text is.
 
 import type { Token, Tokens } from "marked";
+import { goesOn } from "./extends.ts";
 import type { Highlighter } from "./fence.ts";
 import { Groups } from "./groups.ts";
 import { FenceGrower } from "./grower.ts";
@@ -75,9 +76,8 @@ export class View {
 
   update(text: string): void {
     if (text === this.#source) return;
-    const extends_ = !this.#finished && text.startsWith(this.#source);
     this.#length = text.length;
-    if (extends_) this.#append(text);
+    if (!this.#finished && goesOn(this.#source, text)) this.#append(text);
     else this.#rewind(text);
     this.#source = text;
     this.#finished = false;

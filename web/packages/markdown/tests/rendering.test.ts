@@ -3,6 +3,7 @@
 import { describe, expect, test, vi } from "vitest";
 import { createHighlighter, createMarkdownView, renderMarkdown } from "../src/index.ts";
 import { decodeEntities } from "../src/entities.ts";
+import { goesOn } from "../src/extends.ts";
 import { safeAddress } from "../src/url.ts";
 import { shown } from "./tools.ts";
 
@@ -45,7 +46,7 @@ describe("what is drawn", () => {
     ["costs $5 and $6", "<p>costs $5 and $6</p>"],
     [
       "| a | b |\n|:-:|--:|\n| 1 | `x\\|y` |",
-      '<div class="md-table" role="region" aria-label="Table" tabindex="0"><table><thead><tr><th scope="col" class="md-center">a</th>' +
+      '<div class="md-table" role="group" aria-label="Table" tabindex="0"><table><thead><tr><th scope="col" class="md-center">a</th>' +
         '<th scope="col" class="md-right">b</th></tr></thead><tbody><tr><td class="md-center">1</td>' +
         '<td class="md-right"><code>x|y</code></td></tr></tbody></table></div>',
     ],
@@ -202,3 +203,11 @@ test.each(["javascript:x", " java\nscript:x", "data:,", "//x.example", "/x", "x"
   "%j is no address",
   (address) => expect(safeAddress(address)).toBeNull(),
 );
+
+test("a text goes on from its beginnings only", () => {
+  const text = Array.from({ length: 20_000 }, (_, at) => String.fromCharCode(97 + ((at * at) % 26))).join("");
+  for (const end of [0, 1, 100, 5_000, 19_990, 20_000]) expect(goesOn(text.slice(0, end), text)).toBe(true);
+  for (const other of ["", "b", text.slice(1), text.slice(0, -1), `${text.slice(0, 12_000)}#${text.slice(12_000)}`]) {
+    expect(goesOn(text, other)).toBe(false);
+  }
+});

@@ -13,7 +13,7 @@ const ATTRIBUTES: Record<string, Record<string, RegExp>> = {
   a: { href: /^(https?:\/\/[^@\s]+|mailto:[^\s]+)$/, rel: /^noopener noreferrer nofollow$/, target: /^_blank$/, class: /^md-image$/ },
   button: { type: /^button$/, class: /^md-copy$/, "aria-label": /^Copy code$/ },
   code: { class: /^language-[a-z0-9][a-z0-9+#._-]{0,31}$/ },
-  div: { class: /^md-(group|code|code-bar|table)$/, role: /^region$/, "aria-label": /^Table$/, tabindex: /^0$/ },
+  div: { class: /^md-(group|code|code-bar|table)$/, role: /^group$/, "aria-label": /^Table$/, tabindex: /^0$/ },
   input: { type: /^checkbox$/, disabled: /^$/, checked: /^$/ },
   li: { class: /^md-task$/ },
   ol: { start: /^\d{1,9}$/ },
