@@ -273,6 +273,7 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
     "no key": (f'key_hashes = ["{HASH}"]', "", "tenant[0]", "key_hashes is missing"),
     "a tenant's name": ('name = "acme"', 'name = "a b"', "tenant[0].name", "letters"),
     "a tenant without weight": ("weight = 1\n", "weight = 0\n", "tenant[0].weight", "at least 1"),
+    "a limit beyond all numbers": ("= 600,", "= 1000000000000000,", "tenant[0].limits.requests_per_minute", "must be below"),
     "a negative limit": ("= 600,", "= -600,", "tenant[0].limits.requests_per_minute", "at least 1"),
     "a model that is none": ('models = ["gpt-4o"]', 'models = ["gpt-5o"]', "tenant[0].models[0]", "no route for 'gpt-5o'"),
 }  # fmt: skip
@@ -335,6 +336,16 @@ def test_without_a_tenant_only_loopback(host: str) -> None:
     message = problem(f'[server]\nhost = "{host}"\n{LEAST}')
     assert message.startswith("p.toml:2: server.host: without a [[tenant]] only loopback")
     assert parse(GOOD.replace("127.0.0.1", host)).server.host == host
+
+
+def test_limits_that_limit_nothing_are_noted() -> None:
+    def notes(limits: str) -> str:
+        table = f'[[tenant]]\nname = "a"\nkey_hashes = ["sha256:{"0" * 64}"]\nlimits = {{ {limits} }}\n'
+        return " ".join(parse(LEAST + table).notes)
+
+    assert "tenant a: limits is empty" in notes("")
+    assert "tokens_per_minute never counts" in notes("tokens_per_minute = 1000, tokens_per_day = 999")
+    assert "tenant a" not in notes("tokens_per_minute = 1000, tokens_per_day = 1000")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.0.0.53"])
