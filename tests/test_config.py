@@ -338,16 +338,6 @@ def test_without_a_tenant_only_loopback(host: str) -> None:
     assert parse(GOOD.replace("127.0.0.1", host)).server.host == host
 
 
-def test_limits_that_limit_nothing_are_noted() -> None:
-    def notes(limits: str) -> str:
-        table = f'[[tenant]]\nname = "a"\nkey_hashes = ["sha256:{"0" * 64}"]\nlimits = {{ {limits} }}\n'
-        return " ".join(parse(LEAST + table).notes)
-
-    assert "tenant a: limits is empty" in notes("")
-    assert "tokens_per_minute never counts" in notes("tokens_per_minute = 1000, tokens_per_day = 999")
-    assert "tenant a" not in notes("tokens_per_minute = 1000, tokens_per_day = 1000")
-
-
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.0.0.53"])
 def test_loopback_is_open(host: str) -> None:
     assert parse(f'[server]\nhost = "{host}"\n{LEAST}').server.host == host
