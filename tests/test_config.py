@@ -274,6 +274,7 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
     "no key": (f'key_hashes = ["{HASH}"]', "", "tenant[0]", "key_hashes is missing"),
     "a tenant's name": ('name = "acme"', 'name = "a b"', "tenant[0].name", "letters"),
     "a tenant without weight": ("weight = 1\n", "weight = 0\n", "tenant[0].weight", "at least 1"),
+    "a limit beyond all numbers": ("= 600,", "= 1000000000000000,", "tenant[0].limits.requests_per_minute", "must be below"),
     "a negative limit": ("= 600,", "= -600,", "tenant[0].limits.requests_per_minute", "at least 1"),
     "a model that is none": ('models = ["gpt-4o"]', 'models = ["gpt-5o"]', "tenant[0].models[0]", "no route for 'gpt-5o'"),
 }  # fmt: skip

@@ -56,6 +56,8 @@ class Refused(PenstockError):
     """It was about one key of several, and another one is ready."""
     stream = ""
     """The stream that never began: its trace tells who was asked."""
+    unread = False
+    """It was refused before the request's body was read."""
     headers: Sequence[tuple[bytes, bytes]] = ()
     """What else the answer's head says."""
 

@@ -108,16 +108,27 @@ class Gateway:
             generation.start(Walk(route, request.model, self._dice), request)
         return stream
 
+    def check(self, tenant: Tenant) -> None:
+        """Before a request is read: whether any of this tenant's could be admitted now. Raises Refused (429)."""
+        try:
+            self._admission.check(tenant.name)
+        except Refused as refused:
+            self._warn(tenant, refused)
+            raise
+
     def _admit(self, tenant: Tenant, request: Request) -> Ticket | None:
         try:
             return self._admission.admit(tenant.name, request)
         except Refused as refused:
-            now = self._wheel.now()
-            # Once in a while: a client that does not wait must not fill the disk.
-            if now - self._warned_at.get(tenant.name, -WARN_SECONDS) >= WARN_SECONDS:
-                self._warned_at[tenant.name] = now
-                log.warning("tenant %s is refused: %s", tenant.name, refused.message)
+            self._warn(tenant, refused)
             raise
+
+    def _warn(self, tenant: Tenant, refused: Refused) -> None:
+        now = self._wheel.now()
+        # Once in a while: a client that does not wait must not fill the disk.
+        if now - self._warned_at.get(tenant.name, -WARN_SECONDS) >= WARN_SECONDS:
+            self._warned_at[tenant.name] = now
+            log.warning("tenant %s is refused: %s", tenant.name, refused.message)
 
     def standing(self, tenant: Tenant) -> list[Standing]:
         """How the tenant's limits stand; empty = it has none."""

@@ -46,6 +46,9 @@ TENANTS = (
     tenant("alone", "concurrent_streams = 1"),
     tenant("daily", "tokens_per_day = 100"),
     tenant("small", "tokens_per_minute = 50"),
+    tenant("whole", "tokens_per_minute = 1000"),
+    tenant("full", "requests_per_minute = 1"),
+    tenant("lost", "requests_per_minute = 10"),
     tenant("leaky", "tokens_per_minute = 1000, requests_per_minute = 1000, concurrent_streams = 3"),
 )
 
@@ -186,6 +189,86 @@ async def test_what_never_fits_is_a_wrong_request(place: tuple[SimProcess, Serve
         "max_tokens",
     )
     assert "retry-after" not in got.headers
+
+
+FIELDS = [
+    (CHAT, "max_tokens"),
+    (CHAT, "max_completion_tokens"),
+    ("/v1/responses", "max_output_tokens"),
+    ("/v1/messages", "max_tokens"),
+    ("/v1/streams", "max_tokens"),
+]
+
+
+@pytest.mark.parametrize(("path", "field"), FIELDS)
+@pytest.mark.parametrize("number", [2**31, 10**18, 10**400])
+async def test_more_tokens_than_any_model_writes_are_a_wrong_request(
+    place: tuple[SimProcess, Served], path: str, field: str, number: int
+) -> None:
+    _, served = place
+    body = {name: value for name, value in asking(path).items() if not name.startswith("max_")}
+    got = await fetch(served.port, "POST", path, body | {field: number}, key("wide"))
+    assert got.status == 400
+    assert field in got.json["error"]["message"]
+    if number == 2**31:
+        assert got.json["error"]["param"] == field
+        assert f"{field} must be at most 2147483647" in got.json["error"]["message"]
+
+
+async def test_of_two_words_for_the_same_the_larger_counts(place: tuple[SimProcess, Served]) -> None:
+    _, served = place
+    for body in ({"max_tokens": 20, "max_completion_tokens": 51}, {"max_tokens": 51, "max_completion_tokens": 20}):
+        got = await fetch(served.port, "POST", CHAT, asking(CHAT) | body, key("small"))
+        assert (got.status, got.json["error"]["code"]) == (400, "request_above_limit")
+        assert body[got.json["error"]["param"]] == 51
+
+
+async def test_a_guess_makes_no_request_a_wrong_one(place: tuple[SimProcess, Served]) -> None:
+    _, served = place
+    body = {name: value for name, value in asking(CHAT, "long " * 100).items() if name != "max_tokens"}
+    got = await fetch(served.port, "POST", CHAT, body, key("small"))
+    assert (got.status, remaining(got, "tokens")) == (200, 0)
+
+
+async def test_the_head_of_a_whole_answer_tells_what_is_left_after_it(place: tuple[SimProcess, Served]) -> None:
+    _, served = place
+    streamed = await fetch(served.port, "POST", CHAT, asking(CHAT) | {"max_tokens": 800}, key("whole"))
+    assert remaining(streamed, "tokens") < 200
+    await asyncio.sleep(0.1)
+    whole = await fetch(served.port, "POST", CHAT, asking(CHAT, stream=False) | {"max_tokens": 800}, key("whole"))
+    assert remaining(whole, "tokens") > 900
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_an_answer_that_never_began_tells_it_too(place: tuple[SimProcess, Served], streamed: bool) -> None:
+    _, served = place
+    got = await fetch(served.port, "POST", CHAT, chat({"status": 500}, "lost", stream=streamed), key("lost"))
+    assert got.status == 502
+    assert remaining(got, "requests") < 10
+
+
+async def test_at_a_limit_no_body_is_read_but_for_those_who_come_back(place: tuple[SimProcess, Served]) -> None:
+    _, served = place
+    named = key("full", **{"idempotency-key": "k"})
+    first = await fetch(served.port, "POST", CHAT, asking(CHAT), named)
+    assert first.status == 200
+    head = b"POST %b HTTP/1.1\r\nhost: 127.0.0.1\r\nx-api-key: key-full\r\ncontent-length: 1000\r\n\r\n" % CHAT.encode()
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    try:
+        writer.write(head)  # and nothing of the body
+        told = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 1)
+        assert told.startswith(b"HTTP/1.1 429 ")
+        size = int(re.search(rb"content-length: (\d+)", told)[1])  # type: ignore[index]
+        assert b"requests_per_minute" in await asyncio.wait_for(reader.readexactly(size), 1)
+        # When the body comes after all, the connection is good for the next request.
+        writer.write(b"{" * 1000 + head.replace(b"key-full", b"key-wide").replace(b"1000", b"2") + b"{}")
+        told = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 2)
+        assert told.startswith(b"HTTP/1.1 400 ")
+    finally:
+        writer.close()
+    assert (await fetch(served.port, "POST", CHAT, b"{", key("full"))).status == 429, "nor is it parsed"
+    again = await fetch(served.port, "POST", CHAT, asking(CHAT), named)
+    assert (again.status, again.stream_id) == (200, first.stream_id)
 
 
 async def test_coming_back_for_an_answer_takes_nothing(place: tuple[SimProcess, Served]) -> None:

@@ -36,6 +36,7 @@ async def test_an_allowed_page_may_ask_and_read(port: int) -> None:
         got = await fetch(port, method, path, body, ALLOWED)
         assert got.headers["access-control-allow-origin"] == "https://app.example.com", path
         assert "penstock-stream-id" in got.headers["access-control-expose-headers"]
+        assert "anthropic-ratelimit-tokens-remaining" in got.headers["access-control-expose-headers"]
 
 
 async def test_a_foreign_page_may_not(port: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,9 +14,9 @@ from penstock.policy.limits import DAY, Lease, Limiter, Limits
 NOON = 20_000 * DAY + DAY / 2
 
 
-def refused(limiter: Limiter, tokens: int, now: float) -> Refused:
+def refused(limiter: Limiter, tokens: int, now: float, **more: Any) -> Refused:
     with pytest.raises(Refused) as raised:
-        limiter.take(tokens, now)
+        limiter.take(tokens, now, **more)
     return raised.value
 
 
@@ -62,8 +64,9 @@ def test_an_upstream_that_claims_the_moon_costs_two_minutes_and_no_more() -> Non
 
 def test_a_day_begins_at_midnight() -> None:
     limiter = Limiter(Limits(tokens_per_day=1000), NOON)
-    lease = limiter.take(900, NOON)
-    error = refused(limiter, 200, NOON + 60)
+    limiter.settle(limiter.take(400, NOON), 400, NOON)
+    lease = limiter.take(500, NOON)
+    error = refused(limiter, 700, NOON + 60)
     assert (error.status, error.code, error.retry_after) == (429, "quota_exceeded", DAY / 2 - 60)
     midnight = NOON + DAY / 2
     limiter.take(1000, midnight)
@@ -84,9 +87,64 @@ def test_streams_at_a_time() -> None:
 
 def test_what_never_fits_is_told_so_and_not_to_try_again() -> None:
     limiter = Limiter(Limits(tokens_per_minute=1000, tokens_per_day=500), NOON)
-    error = refused(limiter, 501, NOON)
-    assert (error.status, error.code, error.param, error.retryable) == (400, "request_above_limit", "max_tokens", False)
-    assert "501 tokens, and the limit is 500 tokens a day" in error.message
+    error = refused(limiter, 510, NOON, bound=501, field="max_output_tokens")
+    told = (error.status, error.code, error.param, error.retryable)
+    assert told == (400, "request_above_limit", "max_output_tokens", False)
+    assert "max_output_tokens allows 501 tokens, and the limit is 500 tokens a day" in error.message
+
+
+def test_a_guess_makes_no_request_impossible() -> None:
+    limiter = Limiter(Limits(tokens_per_minute=100, tokens_per_day=1000), NOON)
+    lease = limiter.take(5000, NOON, bound=100)
+    assert left(limiter, NOON) == {"tokens": 0, "tokens-day": 0}, "all that each limit has"
+    assert refused(limiter, 5000, NOON).status == 429
+    limiter.settle(lease, 30, NOON)
+    assert left(limiter, NOON) == {"tokens": 70, "tokens-day": 970}
+
+
+def test_a_day_that_is_only_reserved_comes_back_soon() -> None:
+    limiter = Limiter(Limits(tokens_per_day=1000), NOON)
+    lease = limiter.take(900, NOON)
+    error = refused(limiter, 200, NOON)
+    assert (error.status, error.code, error.retry_after) == (429, "rate_limit_exceeded", 1)
+    limiter.settle(lease, 50, NOON)
+    limiter.take(200, NOON + 1)
+
+
+def test_a_day_says_what_is_left_and_what_would_fit() -> None:
+    limiter = Limiter(Limits(tokens_per_day=1000), NOON)
+    limiter.settle(limiter.take(900, NOON), 900, NOON)
+    error = refused(limiter, 200, NOON, prompt=10)
+    assert error.code == "quota_exceeded"
+    assert error.message.endswith("100 are left; this request reserves 200: a smaller max_tokens would fit")
+    assert refused(limiter, 200, NOON, prompt=150).message.endswith("100 are left; this request reserves 200")
+    limiter.settle(limiter.take(100, NOON), 5000, NOON)
+    assert refused(limiter, 1, NOON).message.endswith("try again later")
+
+
+def test_a_day_charges_all_that_was_used_and_midnight_mends_it() -> None:
+    limiter = Limiter(Limits(tokens_per_day=1000), NOON)
+    limiter.settle(limiter.take(10, NOON), 10**9, NOON)
+    assert refused(limiter, 1, NOON).code == "quota_exceeded"
+    limiter.take(1000, NOON + DAY / 2)
+
+
+def test_no_amount_stops_a_settlement_halfway() -> None:
+    for used in (-(10**400), 10**400):
+        limiter = Limiter(Limits(10, 1000, 1, 5000), NOON)
+        limiter.settle(limiter.take(100, NOON), used, NOON)
+        assert left(limiter, NOON)["streams"] == 1
+
+
+def test_room_for_any_request_is_told_without_taking_it() -> None:
+    limiter = Limiter(Limits(requests_per_minute=1, tokens_per_minute=10), NOON)
+    limiter.check(NOON)
+    limiter.check(NOON)
+    limiter.take(10, NOON)
+    with pytest.raises(Refused) as raised:
+        limiter.check(NOON)
+    assert (raised.value.code, raised.value.retry_after) == ("rate_limit_exceeded", pytest.approx(60))
+    Limiter(Limits(tokens_per_minute=1), NOON).check(NOON)
 
 
 def test_one_limit_in_the_way_takes_nothing_of_the_others() -> None:
@@ -102,15 +160,27 @@ def test_one_limit_in_the_way_takes_nothing_of_the_others() -> None:
 
 def test_of_several_reasons_the_one_that_lasts_longest_is_told() -> None:
     limiter = Limiter(Limits(requests_per_minute=1, tokens_per_day=100), NOON)
-    limiter.take(100, NOON)
+    limiter.settle(limiter.take(100, NOON), 100, NOON)
     assert refused(limiter, 100, NOON).code == "quota_exceeded"
 
 
 def test_a_clock_that_is_set_back_costs_nobody_anything() -> None:
     limiter = Limiter(Limits(60, 600, 5, 1000), NOON)
     limiter.take(300, NOON)
-    assert left(limiter, NOON - DAY) == {"requests": 59, "tokens": 300, "tokens-day": 700, "streams": 4}
+    assert left(limiter, NOON - DAY) == {"requests": 59, "tokens": 300, "tokens-day": 1000, "streams": 4}
     assert left(limiter, NOON - DAY + 60)["tokens"] == 600, "and it refills from there"
+
+
+def test_a_day_that_differs_is_another_and_what_was_taken_before_it_is_not_given_to_it() -> None:
+    limiter = Limiter(Limits(tokens_per_day=1000), NOON)
+    lease = limiter.take(900, NOON)
+    limiter.take(1000, NOON + 30 * DAY)
+    assert left(limiter, NOON) == {"tokens-day": 1000}, "the clock is right again, and nobody waits for a month"
+    later = limiter.take(700, NOON)
+    limiter.settle(lease, 900, NOON)
+    assert left(limiter, NOON) == {"tokens-day": 300}
+    limiter.settle(later, 100, NOON)
+    assert left(limiter, NOON) == {"tokens-day": 900}
 
 
 amounts = st.integers(0, 400)
@@ -133,13 +203,13 @@ def test_no_story_uses_more_than_there_is_and_none_leaks(
             now += seconds
         elif what == "take":
             try:
-                lease = limiter.take(amount, now)
+                lease = limiter.take(amount, now, bound=amount)
             except Refused as error:
-                if error.status == 429 and error.code != "quota_exceeded" and len(running) < streams:
+                if error.status == 429 and "_per_minute" in error.message and len(running) < streams:
                     # The wait that was told is right: a little less is too little, and then it is enough.
                     wait = error.retry_after or 0.0
                     assert wait > 0
-                    if now + wait < NOON + DAY / 2:
+                    if now + wait < NOON + DAY / 2 and sum(size for _, size in granted) + amount <= daily:
                         refused(limiter, amount, now + wait * 0.99 - 1e-6)
                         now += wait * 1.001 + 1e-6
                         running.append(limiter.take(amount, now))

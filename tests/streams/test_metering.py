@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.dialects import DIALECTS
-from penstock.streams.metering import prompt_bytes, together, used
+from penstock.dialects.base import Message, Request
+from penstock.streams.metering import attachments, prompt_bytes, together, used
 from penstock.wire.events import Done, Error, Usage
 from tests.streams.scene import HELLO, ROLE, USED, Scene
 
@@ -35,6 +36,33 @@ async def test_of_an_attempt_that_never_answered_nothing_is_known() -> None:
     assert used(None, DONE, 400) == UNKNOWN
     assert used(Scene().attempt, CUT, 400) == UNKNOWN
     assert used(Scene().answers(ROLE).attempt, CUT, 400) == UNKNOWN
+
+
+@pytest.mark.parametrize("number", [-1, 10**12 + 1, 10**400, True, 2.5, float("nan"), "many", [1]])
+async def test_a_number_that_can_be_none_is_one_that_nobody_said(number: Any) -> None:
+    attempt = Scene().answers(ROLE, HELLO, HELLO).attempt
+    attempt.probe.usage = Usage(7, number, number, number, "final", number)
+    assert used(attempt, DONE, 400) == Usage(7, 3, None, None, "estimated")
+    attempt.probe.usage = Usage(number, 9)
+    assert used(attempt, DONE, 400) == Usage(None, 9)
+    attempt.probe.usage = Usage(number, number)
+    assert used(attempt, DONE, 400) == Usage(100, 3, None, None, "estimated")
+
+
+async def test_an_answer_that_nobody_counted_is_counted_here_and_a_zero_stays() -> None:
+    attempt = Scene().answers(ROLE, HELLO, HELLO).attempt
+    for told, counted in ((None, 3), (0, 0)):
+        attempt.probe.usage = Usage(7, told)
+        assert used(attempt, DONE, 400) == Usage(7, counted, source="final" if told == 0 else "estimated")
+    lost = Scene().answers(ROLE).attempt
+    lost.probe.usage = Usage(7, None)
+    assert used(lost, CUT, 400) == Usage(7, None), "there was no answer to count"
+
+
+def test_what_of_a_request_is_no_text() -> None:
+    parts = [{"type": kind} for kind in ("text", "image_url", "file", "input_audio", "refusal", ["image_url"], None)]
+    messages = [Message("user", parts), Message("user", "text"), Message("assistant", None), Message("user", [{}])]
+    assert attachments(Request(dialect="native", model="m", messages=messages)) == 3
 
 
 def test_a_prompt_is_what_a_model_reads_of_a_request() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from penstock.config.tables import Config, Gate, Limits, Timeouts, Upstream
 from penstock.dialects import DIALECTS
 from penstock.faces.access import is_loopback
+from penstock.policy.limits import MOST
 from penstock.upstreams.pool import parse_endpoint
 
 Problems = Iterator[tuple[str, str]]
@@ -195,8 +196,10 @@ def _tenants(config: Config) -> Problems:
             yield f"{key}.weight", "must be at least 1"
         for name in Limits.__struct_fields__:
             limit = getattr(tenant.limits, name) if tenant.limits is not None else None
-            if limit is not None and not 0 < limit < 1e15:
+            if limit is not None and limit < 1:
                 yield f"{key}.limits.{name}", "must be at least 1; leave it out for no limit"
+            if limit is not None and limit >= MOST:
+                yield f"{key}.limits.{name}", f"must be below {MOST}; leave it out for no limit"
         if not tenant.key_hashes:
             yield key, "key_hashes is missing: keys made at run time are not built yet, so nobody could be this tenant"
         for number, digest in enumerate(tenant.key_hashes):

@@ -156,4 +156,12 @@ class Config(_Table):
                 for upstream in (further if route.continuation else ())
                 if upstream.dialect == "openai-chat" and "continue_final_message" not in upstream.quirks
             ]
+        for tenant in self.tenant:
+            if (limits := tenant.limits) is None:
+                continue
+            if limits == Limits():
+                notes.append(f"tenant {tenant.name}: limits is empty, so there are none")
+            a_minute, a_day = limits.tokens_per_minute, limits.tokens_per_day
+            if a_minute is not None and a_day is not None and a_day < a_minute:
+                notes.append(f"tenant {tenant.name}: tokens_per_minute never counts, for tokens_per_day is below it")
         return notes

@@ -272,6 +272,14 @@ def other_fields(fields: dict[str, Any], known: Iterable[str]) -> list[str]:
     return [name for name, value in fields.items() if value is not None and value is not False and name not in known]
 
 
+def tokens_field(request: Request) -> str:
+    """What the client itself calls `Request.max_tokens`."""
+    if request.dialect == "gemini":
+        return "generationConfig.maxOutputTokens"
+    names = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+    return next((name for name in names if request.fields.get(name) == request.max_tokens), names[0])
+
+
 def untold(request: Request, target: str) -> list[str]:
     """What a request in another dialect than `target` can't say in it: the hints. Raises Refused (400) for more than hints."""
     for name in request.needs:

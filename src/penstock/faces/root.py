@@ -43,6 +43,11 @@ EXPOSED = b", ".join(
             b"x-ratelimit-limit-%b, x-ratelimit-remaining-%b, x-ratelimit-reset-%b" % (unit, unit, unit)
             for unit in (b"requests", b"tokens", b"tokens-day", b"streams")
         ),
+        *(
+            b"anthropic-ratelimit-%b-limit, anthropic-ratelimit-%b-remaining, anthropic-ratelimit-%b-reset"
+            % (unit, unit, unit)
+            for unit in (b"requests", b"tokens")
+        ),
     )
 )
 CORS = (
@@ -146,7 +151,8 @@ class Root:
             if started:
                 raise
             full = "penstock.full" in scope.get("extensions", {})
-            await refuse(send, refused, dialect, headers, receive if full or refused.status == 413 else None)
+            unread = full or refused.unread or refused.status == 413
+            await refuse(send, refused, dialect, headers, receive if unread else None)
         except Exception:
             if started:
                 raise

@@ -16,7 +16,7 @@ from typing import get_args
 import msgspec
 
 from penstock.dialects import DIALECTS
-from penstock.dialects.base import Dialect, Ending, Request, decode_json
+from penstock.dialects.base import Dialect, Ending, Request, decode_json, tokens_field
 from penstock.exceptions import PenstockError, Refused, UpstreamFailed
 from penstock.faces.access import Access
 from penstock.faces.asgi import ClientGone, Headers, Receive, Scope, Send, header, joined, query, read_body, respond
@@ -43,6 +43,8 @@ UI_HEADERS: Headers = ((b"x-vercel-ai-ui-message-stream", b"v1"),)
 MAX_KEY_LENGTH = 255
 MAX_HEADER_LENGTH = 4096
 """Of what goes on to the upstream."""
+MAX_TOKENS = 2**31 - 1
+"""More is a mistake, in every dialect: no model writes so much, and few servers can read such a number."""
 WISHES: tuple[Wish, ...] = get_args(Wish)
 DELIVERIES: tuple[Delivery, ...] = get_args(Delivery)
 
@@ -66,19 +68,25 @@ class StreamFaces:
     async def create(self, dialect: Dialect, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
         """POST in `dialect`: open a stream, and follow it or wait for its end."""
         tenant = self._access.tenant(scope)
+
+        def told(refused: Refused | None = None) -> list[tuple[bytes, bytes]]:
+            """How the limits stand by now."""
+            return standing(dialect.name, self._gateway.standing(tenant), refused)
+
         try:
             stream, streamed, include_usage = await self._open(dialect, tenant, scope, receive)
-        except Refused as refused:
-            refused.headers = standing(dialect.name, self._gateway.standing(tenant), refused)
-            raise
-        more = [*headers, *standing(dialect.name, self._gateway.standing(tenant))]
-        if streamed:
-            format = Format(dialect.name, include_usage, stream.delivery)
             # With an Idempotency-Key it may be a stream that began long ago.
             after = self._gateway.position(stream, None)
-            await self.follow(stream, format, after, scope, receive, send, more, wait=True)
-        else:
-            await self._collect(stream, dialect, scope, receive, send, more)
+            if streamed:
+                format = Format(dialect.name, include_usage, stream.delivery)
+                named = [*headers, *told()]
+                await self.follow(stream, format, after, scope, receive, send, named, wait=True)
+            else:
+                body = await self._collect(stream, dialect, after, scope, receive)
+                await respond(send, 200, body, [*headers, *told(), *about(stream)])
+        except Refused as refused:
+            refused.headers = told(refused)
+            raise
 
     async def attach(
         self, stream_id: str, dialect: Dialect, scope: Scope, receive: Receive, send: Send, headers: Headers
@@ -120,11 +128,21 @@ class StreamFaces:
         self, dialect: Dialect, tenant: Tenant, scope: Scope, receive: Receive
     ) -> tuple[Stream, bool, bool]:
         """The request's own memory (body, messages) ends with this frame: a live stream does not carry it."""
-        body = await read_body(scope, receive, self._max_body)
         key = header(scope, b"idempotency-key")
+        if key is None:
+            # Whoever has a key may come back for an answer that is there. Of anybody else nothing is read in vain.
+            try:
+                self._gateway.check(tenant)
+            except Refused as refused:
+                refused.unread = True
+                raise
+        body = await read_body(scope, receive, self._max_body)
         if key is not None and not 0 < len(key) <= MAX_KEY_LENGTH:
             raise Refused(400, "invalid_request", f"Idempotency-Key must have 1 to {MAX_KEY_LENGTH} characters")
         request = dialect.parse_request(body)
+        if request.max_tokens is not None and request.max_tokens > MAX_TOKENS:
+            field = tokens_field(request)
+            raise Refused(400, "invalid_request", f"{field} must be at most {MAX_TOKENS}", param=field)
         request.headers = [(name, value) for name in dialect.request_headers if (value := joined(scope, name.encode()))]
         if any(len(value) > MAX_HEADER_LENGTH for _, value in request.headers):
             raise Refused(400, "invalid_request", f"a header has more than {MAX_HEADER_LENGTH} characters")
@@ -172,10 +190,9 @@ class StreamFaces:
                 sink.abort()
 
     async def _collect(
-        self, stream: Stream, dialect: Dialect, scope: Scope, receive: Receive, send: Send, headers: Headers
-    ) -> None:
-        # With an Idempotency-Key it may have been streamed to somebody else, and its beginning be forgotten by now.
-        after = self._gateway.position(stream, None)
+        self, stream: Stream, dialect: Dialect, after: Position, scope: Scope, receive: Receive
+    ) -> bytes:
+        """The whole answer, when it is. Raises Refused."""
         stream.holds += 1
         sink = WholeSink(scope.get("extensions", {}).get("penstock.direct"), receive)
         sink.bind(self._gateway.attach(stream, sink, UNSEEN, after))
@@ -185,14 +202,13 @@ class StreamFaces:
                 await sink.run()
             if sink.is_gone:
                 raise ClientGone
-            body = self._body(stream, dialect)
+            return self._body(stream, dialect)
         except Refused as refused:
             refused.stream = stream.id
             raise
         finally:
             sink.stop()
             stream.release()
-        await respond(send, 200, body, [*headers, *about(stream)])
 
     def _body(self, stream: Stream, dialect: Dialect) -> bytes:
         """The whole answer. Raises Refused."""

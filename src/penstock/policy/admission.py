@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from penstock.dialects.base import Request
-from penstock.policy.forecast import Expected, Forecast
+from penstock.dialects.base import Request, tokens_field
+from penstock.policy.forecast import Ask, Expected, Forecast
 from penstock.policy.limits import Lease, Limiter, Limits, Standing
-from penstock.streams.metering import prompt_bytes
+from penstock.streams.metering import attachments, prompt_bytes
 from penstock.wire.events import Usage
 
 
@@ -22,7 +22,7 @@ class Ticket(NamedTuple):
     lease: Lease
     forecast: Forecast
     expected: Expected
-    prompt_bytes: int
+    ask: Ask
 
 
 class Admission:
@@ -32,24 +32,33 @@ class Admission:
         now = clock()
         self._clock = clock
         self._limiters = {tenant: Limiter(limit, now) for tenant, limit in limits.items()}
-        self._forecasts: dict[str, Forecast] = {}
+        self._forecasts: dict[tuple[str, str], Forecast] = {}
+        """By tenant and model: what one tenant's answers teach is no matter of another's. Never more than there are of both."""
+
+    def check(self, tenant: str) -> None:
+        """What can be said before anything is known of a request. Raises Refused: 429 at a limit that none can pass."""
+        limiter = self._limiters.get(tenant)
+        if limiter is not None:
+            limiter.check(self._clock())
 
     def admit(self, tenant: str, request: Request) -> Ticket | None:
-        """None = there is nothing to settle. Raises Refused: 429 at a limit, 400 when it never fits one."""
+        """None = there is nothing to settle. Raises Refused: 429 at a limit, 400 for `max_tokens` above one."""
         limiter = self._limiters.get(tenant)
         if limiter is None:
             return None
-        forecast = self._forecasts.get(request.model)
-        if forecast is None:
-            forecast = self._forecasts[request.model] = Forecast()
-        size = prompt_bytes(request)
-        expected = forecast.expect(size, request.max_tokens, request.choices)
-        return Ticket(limiter, limiter.take(expected.total, self._clock()), forecast, expected, size)
+        forecast = self._forecasts.setdefault((tenant, request.model), Forecast())
+        ask = Ask(prompt_bytes(request), request.max_tokens, request.choices, attachments(request))
+        expected = forecast.expect(ask)
+        lease = limiter.take(
+            expected.total, self._clock(), bound=ask.bound, prompt=expected.input, field=tokens_field(request)
+        )
+        return Ticket(limiter, lease, forecast, expected, ask)
 
     def settle(self, ticket: Ticket, usage: Usage) -> None:
         """The answer is over. What nobody knows of was not used: an upstream that never answered charges nothing."""
-        ticket.forecast.learn(ticket.prompt_bytes, usage)
+        # What was reserved comes back before anything else is done with the numbers.
         ticket.limiter.settle(ticket.lease, _tokens(usage, ticket.expected), self._clock())
+        ticket.forecast.learn(ticket.ask, usage)
 
     def undo(self, ticket: Ticket) -> None:
         """No answer was begun: it was known already, or could not be."""
@@ -64,5 +73,4 @@ class Admission:
 def _tokens(usage: Usage, expected: Expected) -> int:
     if usage.source == "unknown":
         return 0
-    read = expected.input if usage.input_tokens is None else usage.input_tokens
-    return max(0, read) + max(0, usage.output_tokens or 0)
+    return (expected.input if usage.input_tokens is None else usage.input_tokens) + (usage.output_tokens or 0)

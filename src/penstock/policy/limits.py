@@ -9,10 +9,12 @@ the fact, and nothing leaks: a lease is taken whole or not at all, and given bac
                                               which it began
     concurrent_streams                        answers that are being made
 
-An answer may use more than was reserved for it: that is owed, and later answers wait until it is made up for (but never
-longer than for two minutes: what an upstream says of itself must not shut a tenant out).
+Only what the client bounds itself, by `max_tokens`, is sure to hold. Everything else is reserved by a guess, never more than
+a limit has: a guess must not make a request impossible. An answer may use more than was reserved for it: a bucket then owes,
+and later answers wait until it is made up for, but never longer than for two minutes (what an upstream says of itself must
+not shut a tenant out). A day owes nothing, and knows no such bound: what was used was used, and midnight mends it.
 
-Pure: `now` is Unix time in seconds. A clock that is set back costs nobody what they had.
+Pure: `now` is Unix time in seconds. A clock that is set back costs nobody what they had: a day that differs is another day.
 """
 
 from __future__ import annotations
@@ -26,6 +28,9 @@ DAILY = "tokens_per_day"
 
 FREED_SECONDS = 1.0
 """When to come again for a stream's place: nobody knows when an answer ends."""
+
+MOST = 10**15
+"""Of any amount, as of any limit: numbers below it are exact, and add up to more such."""
 
 PATIENCE_SECONDS = 60.0
 """A longer wait than this is not for a client's own retries: it is told not to."""
@@ -54,14 +59,16 @@ class Standing(NamedTuple):
 class _Allowance(Protocol):
     limit: int
 
-    def wait(self, amount: float, now: float) -> float:
+    def wait(self, amount: int, now: float) -> float:
         """Seconds until there is `amount`; 0 = now."""
         ...
 
-    def take(self, amount: float, now: float) -> None: ...
+    def take(self, amount: int, now: float) -> int:
+        """Reserve `amount`. Returns what tells, later, when that was."""
+        ...
 
-    def give(self, amount: float, taken_at: float, now: float) -> None:
-        """Back what was taken at `taken_at`; a negative amount takes more."""
+    def give(self, amount: int, used: int, taken: int, now: float) -> None:
+        """Back what was reserved, but for what was used. `taken` is what `take` returned."""
         ...
 
     def standing(self, unit: Unit, now: float) -> Standing: ...
@@ -84,14 +91,15 @@ class Bucket:
         self._at = now
         return self._level
 
-    def wait(self, amount: float, now: float) -> float:
+    def wait(self, amount: int, now: float) -> float:
         return max(0.0, (amount - self._refill(now)) / self._rate)
 
-    def take(self, amount: float, now: float) -> None:
+    def take(self, amount: int, now: float) -> int:
         self._level = self._refill(now) - amount
+        return 0
 
-    def give(self, amount: float, taken_at: float, now: float) -> None:
-        self._level = max(-self.limit, min(self.limit, self._refill(now) + amount))
+    def give(self, amount: int, used: int, taken: int, now: float) -> None:
+        self._level = max(-self.limit, min(self.limit, self._refill(now) + amount - used))
 
     def standing(self, unit: Unit, now: float) -> Standing:
         level = self._refill(now)
@@ -99,36 +107,51 @@ class Bucket:
 
 
 class Day:
-    """`limit` from one midnight UTC to the next."""
+    """`limit` from one midnight UTC to the next. What is reserved comes back soon; what was used does not come back."""
 
-    __slots__ = ("_day", "_used", "limit")
+    __slots__ = ("_count", "_day", "_reserved", "_used", "limit")
 
     def __init__(self, limit: int, now: float) -> None:
         self.limit = limit
         self._day = now // DAY
-        self._used = 0.0
+        self._count = 0
+        """Days so far: a clock may come by the same date twice, but what was taken then was not taken from this day."""
+        self._used = 0
+        self._reserved = 0
 
-    def _today(self, now: float) -> float:
-        if now // DAY > self._day:
-            self._day, self._used = now // DAY, 0.0
-        return self._used
+    def _today(self, now: float) -> None:
+        if now // DAY != self._day:
+            self._day = now // DAY
+            self._count += 1
+            self._used = self._reserved = 0
 
-    def wait(self, amount: float, now: float) -> float:
-        return 0.0 if self._today(now) + amount <= self.limit else self._left(now)
-
-    def take(self, amount: float, now: float) -> None:
-        self._used = self._today(now) + amount
-
-    def give(self, amount: float, taken_at: float, now: float) -> None:
+    def left(self, now: float) -> int:
+        """What will be left when all that is reserved has come back."""
         self._today(now)
-        if taken_at // DAY == self._day:
-            self._used -= amount
+        return max(0, self.limit - self._used)
+
+    def wait(self, amount: int, now: float) -> float:
+        left = self.left(now)
+        if amount > left:
+            return self._rest(now)
+        return FREED_SECONDS if amount + self._reserved > left else 0.0
+
+    def take(self, amount: int, now: float) -> int:
+        self._today(now)
+        self._reserved += amount
+        return self._count
+
+    def give(self, amount: int, used: int, taken: int, now: float) -> None:
+        self._today(now)
+        if taken == self._count:
+            self._reserved -= amount
+            self._used += used
 
     def standing(self, unit: Unit, now: float) -> Standing:
-        used = self._today(now)
-        return Standing(unit, self.limit, max(0, int(self.limit - used)), self._left(now) if used else 0.0)
+        left = self.left(now) - self._reserved
+        return Standing(unit, self.limit, max(0, left), self._rest(now) if left < self.limit else 0.0)
 
-    def _left(self, now: float) -> float:
+    def _rest(self, now: float) -> float:
         return (self._day + 1) * DAY - now
 
 
@@ -139,29 +162,31 @@ class Places:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._taken = 0.0
+        self._taken = 0
 
-    def wait(self, amount: float, now: float) -> float:
+    def wait(self, amount: int, now: float) -> float:
         return 0.0 if self._taken + amount <= self.limit else FREED_SECONDS
 
-    def take(self, amount: float, now: float) -> None:
+    def take(self, amount: int, now: float) -> int:
         self._taken += amount
+        return 0
 
-    def give(self, amount: float, taken_at: float, now: float) -> None:
+    def give(self, amount: int, used: int, taken: int, now: float) -> None:
         self._taken -= amount
 
     def standing(self, unit: Unit, now: float) -> Standing:
-        return Standing(unit, self.limit, int(self.limit - self._taken), FREED_SECONDS if self._taken else 0.0)
+        return Standing(unit, self.limit, self.limit - self._taken, FREED_SECONDS if self._taken else 0.0)
 
 
 class Lease:
-    """Capacity granted to one answer: `tokens` of it, at `taken_at`. Whoever has it settles it, once."""
+    """Capacity granted to one answer: of each limit how much, and when. Whoever has it settles it, once."""
 
-    __slots__ = ("over", "taken_at", "tokens")
+    __slots__ = ("over", "taken", "taken_at", "tokens")
 
-    def __init__(self, tokens: int, taken_at: float) -> None:
+    def __init__(self, tokens: int, taken_at: float, taken: list[tuple[int, int]]) -> None:
         self.tokens = tokens
         self.taken_at = taken_at
+        self.taken = taken
         self.over = False
 
 
@@ -179,41 +204,59 @@ class Limiter:
         if limits.concurrent_streams is not None:
             self._allowances["concurrent_streams"] = "streams", Places(limits.concurrent_streams)
 
-    def take(self, tokens: int, now: float) -> Lease:
-        """All that an answer of so many tokens needs, or nothing. Raises Refused (429, or 400 if it never fits)."""
-        waits: list[tuple[float, str, int]] = []
-        for name, (unit, allowance) in self._allowances.items():
-            amount = tokens if unit in ("tokens", "tokens-day") else 1
-            if amount > allowance.limit:
-                raise _never(name, allowance.limit, tokens)
-            if (wait := allowance.wait(amount, now)) > 0:
-                waits.append((wait, name, allowance.limit))
+    def check(self, now: float) -> None:
+        """Whether there is room for any request at all, however small. Takes nothing. Raises Refused (429)."""
+        waits = [
+            (wait, name)
+            for name, (unit, allowance) in self._allowances.items()
+            if unit in ("requests", "streams") and (wait := allowance.wait(1, now)) > 0
+        ]
         if waits:
-            raise _not_now(*max(waits))
-        for unit, allowance in self._allowances.values():
-            allowance.take(tokens if unit in ("tokens", "tokens-day") else 1, now)
-        return Lease(tokens, now)
+            wait, name = max(waits)
+            raise _not_now(wait, name, self._allowances[name][1].limit)
+
+    def take(self, tokens: int, now: float, *, bound: int = 0, prompt: int = 0, field: str = "max_tokens") -> Lease:
+        """All that an answer of so many tokens needs, or nothing. Raises Refused (429, or 400 if it never fits).
+
+        `bound` is what of it the client itself allows in `field` (0 = it does not say), `prompt` what it can't take back.
+        """
+        tokens = min(tokens, MOST)
+        waits: list[tuple[float, str]] = []
+        amounts: list[int] = []
+        for name, (unit, allowance) in self._allowances.items():
+            amount = min(tokens, allowance.limit) if unit in ("tokens", "tokens-day") else 1
+            if unit in ("tokens", "tokens-day") and bound > allowance.limit:
+                raise _never(name, allowance.limit, bound, field)
+            if (wait := allowance.wait(amount, now)) > 0:
+                waits.append((wait, name))
+            amounts.append(amount)
+        if waits:
+            wait, name = max(waits)
+            allowance = self._allowances[name][1]
+            left = allowance.left(now) if isinstance(allowance, Day) else None
+            raise _not_now(wait, name, allowance.limit, min(tokens, allowance.limit), left, prompt, field)
+        taken = [
+            (amount, allowance.take(amount, now))
+            for amount, (_, allowance) in zip(amounts, self._allowances.values(), strict=True)
+        ]
+        return Lease(tokens, now, taken)
 
     def settle(self, lease: Lease, tokens: int, now: float) -> None:
         """The answer is over, and used so many tokens. Doing it again changes nothing."""
-        self._give(lease, tokens, 0, now)
+        self._give(lease, tokens, 1, now)
 
     def undo(self, lease: Lease, now: float) -> None:
         """There was no request: all of it back."""
-        self._give(lease, 0, 1, now)
+        self._give(lease, 0, 0, now)
 
     def _give(self, lease: Lease, tokens: int, requests: int, now: float) -> None:
+        # Nothing can go wrong between the first allowance and the last: whatever comes is a number within bounds by here.
+        tokens = max(0, min(tokens, MOST))
         if lease.over:
             return
         lease.over = True
-        back = {
-            "requests": requests,
-            "tokens": lease.tokens - tokens,
-            "tokens-day": lease.tokens - tokens,
-            "streams": 1,
-        }
-        for unit, allowance in self._allowances.values():
-            allowance.give(back[unit], lease.taken_at, now)
+        for (amount, taken), (unit, allowance) in zip(lease.taken, self._allowances.values(), strict=True):
+            allowance.give(amount, tokens if unit in ("tokens", "tokens-day") else requests, taken, now)
 
     def standing(self, now: float) -> list[Standing]:
         """Every limit there is."""
@@ -228,20 +271,31 @@ _SAID = {
 }
 
 
-def _not_now(wait: float, name: str, limit: int) -> Refused:
-    return Refused(
-        429,
-        "quota_exceeded" if name == DAILY else "rate_limit_exceeded",
-        f"the limit of {limit} {_SAID[name]} is reached ({name}): try again later",
-        retry_after=wait,
-    )
+def _not_now(
+    wait: float,
+    name: str,
+    limit: int,
+    amount: int = 1,
+    left: int | None = None,
+    prompt: int = 0,
+    field: str = "max_tokens",
+) -> Refused:
+    """`left` is what a day still has."""
+    code, more = "rate_limit_exceeded", "try again later"
+    if left is not None and amount > left:
+        code = "quota_exceeded"
+        if left > 0:
+            more = f"{left} are left; this request reserves {amount}"
+            more += f": a smaller {field} would fit" if prompt < left else ""
+    elif left is not None:
+        more = "some of it is reserved by answers that are being made: try again soon"
+    return Refused(429, code, f"the limit of {limit} {_SAID[name]} is reached ({name}): {more}", retry_after=wait)
 
 
-def _never(name: str, limit: int, tokens: int) -> Refused:
+def _never(name: str, limit: int, bound: int, field: str) -> Refused:
     return Refused(
         400,
         "request_above_limit",
-        f"this request may use {tokens} tokens, and the limit is {limit} {_SAID[name]} ({name}): ask for fewer max_tokens,"
-        " or send less",
-        param="max_tokens",
+        f"{field} allows {bound} tokens, and the limit is {limit} {_SAID[name]} ({name}): ask for fewer {field}",
+        param=field,
     )

@@ -108,7 +108,9 @@ def parse_request(body: bytes) -> Request:
     choices = 1 if asked.n is None else asked.n
     if not 1 <= choices <= MAX_CHOICES:
         raise Refused(400, "invalid_request", f"n must be from 1 to {MAX_CHOICES}", param="n")
-    max_tokens = asked.max_completion_tokens if asked.max_completion_tokens is not None else asked.max_tokens
+    # Of two the larger: which of them an upstream heeds is its own affair, and this must be the most that can come.
+    most = [limit for limit in (asked.max_tokens, asked.max_completion_tokens) if limit is not None]
+    max_tokens = max(most, default=None)
     if max_tokens is not None and max_tokens < 1:
         raise Refused(400, "invalid_request", "max_tokens must be at least 1", param="max_tokens")
     return Request(

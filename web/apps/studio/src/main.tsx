@@ -3,7 +3,6 @@ import { createRoot } from "react-dom/client";
 import "./styles/base.css";
 import "./styles/frame.css";
 import "./styles/turn.css";
-import "@penstock/markdown/markdown.css";
 import "./styles/answer.css";
 import "./styles/dialogs.css";
 import { open } from "./library.ts";
