@@ -62,14 +62,12 @@ class ConversationFaces:
         try:
             body = await read_body(scope, receive, self._max_body)
             stream = await self._conversations.answer(tenant, id, decode_json(body, Asked))
+            format, after = Format("native", True, "stream"), self._gateway.position(stream, None)
+            more = [*headers, *standing("native", self._gateway.standing(tenant))]
+            await self._streams.follow(stream, format, after, scope, receive, send, more, wait=True)
         except Refused as refused:
             refused.headers = standing("native", self._gateway.standing(tenant), refused)
             raise
-        more = [*headers, *standing("native", self._gateway.standing(tenant))]
-        after = self._gateway.position(stream, None)
-        await self._streams.follow(
-            stream, Format("native", True, "stream"), after, scope, receive, send, more, wait=True
-        )
 
     async def events(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
         """GET …/events: until the client leaves."""
