@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +31,30 @@ def config(folder: Path) -> str:
     return f'\n[storage]\ndatabase = "sqlite:///{folder / "kept.db"}"\n{tenants}'
 
 
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SimProcess, Served]]:
+    with running() as sim:
+        route = "retries = 0\ntimeouts = { first_token = 5, silence = 1 }"
+        with serving(sim, route, config(tmp_path_factory.mktemp("kept"))) as served:
+            yield sim, served
+
+
 @pytest.fixture
-async def place(tmp_path: Path) -> AsyncIterator[tuple[SimProcess, Served]]:
-    with (
-        running() as sim,
-        serving(sim, "retries = 0\ntimeouts = { first_token = 5, silence = 1 }", config(tmp_path)) as served,
-    ):
-        yield sim, served
+async def place(servers: tuple[SimProcess, Served]) -> tuple[SimProcess, Served]:
+    """Both servers, and nothing kept."""
+    for key in (KEY_A, KEY_B):
+        for talk in (await fetch(servers[1].port, "GET", TALKS, None, key)).json["conversations"]:
+            await fetch(servers[1].port, "DELETE", f"{TALKS}/{talk['id']}", None, key)
+    return servers
+
+
+def here() -> str:
+    """What the first question of this test begins with, for the sim's truth file."""
+    return f"{os.environ.get('PYTEST_CURRENT_TEST')} number 1 "
 
 
 def asking(number: int, cue: dict[str, Any], **more: Any) -> dict[str, Any]:
-    text = f"number {number} sim:{json.dumps(cue)}"
+    text = f"{os.environ.get('PYTEST_CURRENT_TEST')} number {number} sim:{json.dumps(cue)}"
     return {"id": f"answer-{number}", "model": "m", "message": {"id": f"question-{number}", "text": text}} | more
 
 
@@ -64,7 +78,7 @@ async def test_an_answer_is_a_stream_and_is_kept(place: tuple[SimProcess, Served
     assert (got.status, got.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
     assert got.blocks[-1].event == "done"
     text = "".join(block.json["text"] for block in got.blocks if block.event == "token")
-    truth = (await told(sim, lambda t: t.answer("number 1"))).text[0]
+    truth = (await told(sim, lambda t: t.answer(here()))).text[0]
     question, answer = await kept(served)
     assert answer["text"] == text == truth
     assert answer["reasoning"] == "Let me see."
@@ -88,7 +102,7 @@ async def test_a_server_that_is_killed_keeps_what_was_said_and_says_that_it_was_
                 served.process.wait()
         with serving(sim, "", config(tmp_path)) as served:
             (_, answer) = await kept(served)
-            truth = (await told(sim, lambda t: t.answer("number 1"))).text[0]
+            truth = (await told(sim, lambda t: t.answer(here()))).text[0]
             assert (answer["outcome"], answer["stream"]) == ("interrupted", None)
             assert answer["error"]["retryable"] is True
             assert truth.startswith(answer["text"])
@@ -145,7 +159,7 @@ async def test_stop_from_anywhere(place: tuple[SimProcess, Served]) -> None:
     assert (rest.blocks[-1].event, rest.blocks[-1].json["outcome"]) == ("done", "cancelled")
     answer = (await kept(served))[1]
     assert (answer["outcome"], answer["text"]) == ("cancelled", seen.blocks[-1].json["text"])
-    assert (await told(sim, lambda t: t.answer("number 1"))).ended == "closed_by_peer"
+    assert (await told(sim, lambda t: t.answer(here()))).ended == "closed_by_peer"
 
 
 async def test_looking_renaming_exporting_and_deleting(place: tuple[SimProcess, Served]) -> None:
