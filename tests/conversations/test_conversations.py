@@ -183,6 +183,14 @@ async def test_deleting_stops_what_runs(talks: Conversations) -> None:
     assert await talks.messages(A, "talk-one") == []
 
 
+async def test_after_deleting_the_same_ids_are_another_answer(talks: Conversations) -> None:
+    before = await talks.answer(A, "talk-one", asking(1, "one"))
+    await ended(talks)
+    await talks.delete(A, "talk-one")
+    assert await talks.answer(A, "talk-one", asking(1, "two")) is not before
+    assert (await ended(talks))[1].text == "two "
+
+
 async def test_what_runs_when_the_server_leaves_is_kept_as_interrupted(talks: Conversations) -> None:
     stream = await talks.answer(A, "talk-one", asking(1, model="forever"))
     while stream.produced < 8:

@@ -162,9 +162,11 @@ class Conversations:
     async def delete(self, tenant: Tenant, id: str) -> None:
         """Whatever runs in it is cancelled. Doing it again changes nothing."""
         await self.start()
-        for recording in list(self._recordings.values()):
-            if recording.place[:2] == (tenant.name, id):
-                await self._gateway.cancel(recording.stream.id, tenant)
+        for message in await self._store.messages(tenant.name, id):
+            stream = await self._gateway.journal.find(tenant.name, message.stream) if message.stream else None
+            if stream is not None:
+                await self._gateway.cancel(stream.id, tenant)
+                await self._gateway.journal.set_aside(stream)  # its ids are free again
         await self._store.delete(tenant.name, id)
         self._changed(tenant.name, id)
 
