@@ -48,7 +48,7 @@ class Journal(Protocol):
     async def find(self, tenant: str, stream_id: str) -> Stream | None: ...
 
     async def set_aside(self, stream: Stream) -> None:
-        """It never began to answer, or is not wanted any more. Its idempotency key is free; a number of such are kept for a while."""
+        """It never began, or is not wanted any more. Its idempotency key is free; a number of such are kept for a while."""
         ...
 
     def live(self) -> list[Stream]:
