@@ -28,7 +28,7 @@ $(STAMPS)/venv: $(UV) pyproject.toml requirements-dev.lock
 
 WEB := $(shell find web -name node_modules -prune -o -type f -print 2>/dev/null)
 
-$(STAMPS)/modules: $(STAMPS)/venv web/package-lock.json
+$(STAMPS)/modules: web/package-lock.json | $(STAMPS)/venv
 	@echo "==> web/node_modules"
 	@$(PY) hatch_build.py install
 	@touch $@
