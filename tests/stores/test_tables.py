@@ -10,7 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from penstock.stores.sql import SqlStore, engine_for
-from penstock.stores.tables import metadata
+from penstock.stores.tables import VERSION, metadata
 
 pytestmark = pytest.mark.anyio
 
@@ -21,5 +21,7 @@ async def test_the_migrations_make_the_tables(tmp_path: Path) -> None:
     await store.close()
     engine = sa.create_engine(f"sqlite:///{tmp_path / 'kept.db'}")
     with engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        context = MigrationContext.configure(connection)
+        assert compare_metadata(context, metadata) == []
+        assert context.get_current_revision() == VERSION
     engine.dispose()

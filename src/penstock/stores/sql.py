@@ -16,8 +16,6 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config as Alembic
 from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -26,7 +24,7 @@ from sqlalchemy.pool import StaticPool
 from penstock.conversations.records import Call, Conversation, Failure, Message, Pace
 from penstock.conversations.store import Growth, Place
 from penstock.exceptions import ConfigError, StorageFailed
-from penstock.stores.tables import conversations, messages
+from penstock.stores.tables import VERSION, conversations, messages, metadata
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
@@ -226,6 +224,16 @@ class SqlStore:
 
 
 def _upgrade(connection: sa.Connection) -> None:
+    there = sa.inspect(connection).has_table("alembic_version")
+    if there and connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() == VERSION:
+        return
+    if not there and connection.engine.url.database in (None, "", ":memory:"):
+        metadata.create_all(connection)  # nobody migrates what is gone with the process
+        return
+    # Only now: importing it takes longer than all the rest of a start.
+    from alembic import command
+    from alembic.config import Config as Alembic
+
     config = Alembic()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+VERSION = "0001"
+"""The latest migration."""
+
 metadata = sa.MetaData()
 
 conversations = sa.Table(
