@@ -137,7 +137,7 @@ export class Follower {
     if (this.answer.stream !== null) {
       this.#cut?.abort();
       void this.#cancel(this.answer.stream, seen);
-    } // Otherwise it is cancelled as soon as the server says what to cancel.
+    } else void this.#cancelUnheard(); // and again as soon as the server says what to cancel
     this.#wake?.();
     this.#o.onChange("state");
   }
@@ -285,12 +285,15 @@ export class Follower {
 
   /** The connection failed: fetch and read throw whatever the browser likes. */
   async #broken(asking: boolean): Promise<Wait> {
-    if (asking && this.#stopping && this.#o.transport.recover) {
-      // Stopped, and nobody knows whether the server has the question. It says so.
-      const stored = await this.#o.transport.recover(this.answer.id, new AbortController().signal).catch(() => null);
-      if (stored?.state === "streaming" && stored.stream) void this.#cancel(stored.stream, 0);
-    }
+    if (asking && this.#stopping) await this.#cancelUnheard();
     return { kind: "lost" };
+  }
+
+  /** Stopped, and nobody knows whether the server has the question: the conversation says so. */
+  async #cancelUnheard(): Promise<void> {
+    const { recover } = this.#o.transport;
+    const stored = await recover?.(this.answer.id, new AbortController().signal).catch(() => null);
+    if (stored?.state === "streaming" && stored.stream) void this.#cancel(stored.stream, 0);
   }
 
   async #lost(): Promise<void> {

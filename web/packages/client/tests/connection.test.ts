@@ -318,6 +318,23 @@ describe("stop", () => {
     expect(last(chat)).toMatchObject({ text: "", outcome: "cancelled" });
   });
 
+  test("before the first word: what the server keeps tells what to cancel", async () => {
+    const { server, open } = world();
+    let say = () => {};
+    server.head = new Promise((resolve) => (say = resolve));
+    const chat = open();
+    void chat.sendMessage({ text: "a" });
+    await settle();
+    expect(server.accepted).toBe(1);
+    chat.stop();
+    await settle();
+    expect(server.cancels).toEqual([{ stream: server.log.stream, seen: 0 }]);
+    say();
+    await settle();
+    expect(last(chat)).toMatchObject({ text: "", outcome: "cancelled" });
+    expect(server.posts).toBe(1);
+  });
+
   test("while it comes: what was shown is what is kept, here and there", async () => {
     const { server, open } = world();
     const chat = open();

@@ -106,6 +106,8 @@ export class Server {
   attachStatus: number | null = null;
   /** Questions wait for this before they are accepted. */
   gate: Promise<void> | null = null;
+  /** Accepted questions wait for this before they are answered: the model has not said a word. */
+  head: Promise<void> | null = null;
 
   #keys = new Map<string, { log: Log; body: string }>();
   #epoch = 1;
@@ -154,7 +156,10 @@ export class Server {
       this.posts += 1;
       this.bodies.push(JSON.parse(String(init.body)));
       if (this.gate) await this.gate;
-      return this.#open(answers?.[1] ?? null, String(init.body), headers.get("idempotency-key"), init.signal ?? null);
+      const key = headers.get("idempotency-key");
+      const response = this.#open(answers?.[1] ?? null, String(init.body), key, init.signal ?? null);
+      if (this.head) await this.head;
+      return response;
     }
     if (kept && method === "PATCH") {
       Object.assign(this.conversations.get(kept[1]!)!.conversation, JSON.parse(String(init.body)));
