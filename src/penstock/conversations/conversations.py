@@ -284,10 +284,15 @@ class Conversations:
 
     async def _end(self, recording: Recording) -> None:
         place, stream = recording.place, recording.stream
-        if stream.refusal is not None:
-            await self._store.withdraw(place)
-        else:
-            await self._store.end(place, recording.message())
+        try:
+            if stream.refusal is not None:
+                await self._store.withdraw(place)
+            else:
+                await self._store.end(place, recording.message())
+        except StorageFailed:
+            raise
+        except Exception:  # a defect in one answer must not keep the others from being kept
+            log.exception("stream %s could not be kept", stream.id)
         self._recordings.pop(stream.id, None)
         self._changed(place.tenant, place.conversation)
 
