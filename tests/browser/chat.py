@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import re
-import urllib.request
+import time
 from collections.abc import Callable
 from typing import Any, Self
 
-from playwright.sync_api import BrowserContext, ConsoleMessage, Dialog, Page, Request, expect
+from playwright.sync_api import BrowserContext, ConsoleMessage, Dialog, Locator, Page, Request, expect
 
-LONG = "Tell me a long story, 200 words about rivers, gates and turbines"
-DEADLINE = 60_000
+from tests.browser.place import DEADLINE
 
 # What a browser says by itself about a connection that broke or a refusal: facts, no faults of the page.
-NETWORK_TALK = re.compile(r"Failed to load resource")
+NETWORK_TALK = re.compile(r"Failed to load resource|net::ERR_")
 
 
 class Chat:
-    def __init__(self, context: BrowserContext, address: str, server: str) -> None:
+    def __init__(self, context: BrowserContext, address: str) -> None:
         self.context = context
         self.address = address
-        self.server = server
         self.complaints: list[str] = []
         self.strangers: list[str] = []
         self.page: Page = self._tab()
@@ -43,116 +40,157 @@ class Chat:
         dialog.dismiss()
 
     def _watch(self, request: Request) -> None:
-        if not request.url.startswith((f"{self.address}/", "data:")):
+        if not request.url.startswith((f"{self.address}/", "data:", f"blob:{self.address}/")):
             self.strangers.append(request.url)
 
     # What the person does
 
-    def open(self, fragment: str = "") -> None:
-        self.page.goto(f"{self.address}/{fragment}")
-        expect(self.page.locator("#model option")).not_to_have_count(0)
+    def open(self, path: str = "/") -> Self:
+        self.page.goto(f"{self.address}{path}")
+        self.is_ready()
+        return self
 
-    def second_tab(self, fragment: str = "") -> Self:
-        """The same browser, another tab."""
+    def is_ready(self) -> None:
+        """The page knows its models: a question can be sent."""
+        expect(self.page.get_by_role("combobox", name="Model", exact=True)).not_to_have_value("", timeout=DEADLINE)
+
+    def second_tab(self, path: str | None = None) -> Self:
+        """The same browser, another tab, at the same address if no other is given."""
         other = type(self).__new__(type(self))
         other.__dict__ |= self.__dict__
         other.page = self._tab()
-        other.open(fragment)
-        return other
+        return other.open(self.path if path is None else path)
+
+    def reopens(self) -> None:
+        """Close the tab, and open another at the same address."""
+        path = self.path
+        self.page.close()
+        self.page = self._tab()
+        self.page.goto(f"{self.address}{path}")
+
+    def reloads(self) -> None:
+        self.page.reload()
+        self.is_ready()
 
     def asks(self, prompt: str) -> None:
-        self.page.fill("#prompt", prompt)
-        self.page.press("#prompt", "Enter")
+        self.prompt.fill(prompt)
+        self.prompt.press("Enter")
+
+    def presses(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def clicks(self, name: str, *, within: Locator | None = None, exact: bool = True) -> None:
+        (within or self.page).get_by_role("button", name=name, exact=exact).click()
 
     def reads_until(self, words: str) -> None:
         """Wait until the newest answer shows these words."""
         expect(self.answer).to_contain_text(words, timeout=DEADLINE)
 
-    def reloads(self) -> None:
-        self.page.reload()
-        expect(self.page.locator("#model option")).not_to_have_count(0)
+    def reads_words(self, count: int) -> int:
+        """Wait until the newest answer shows so many words, or has ended; says how many there are."""
+        return self.waits(lambda: max(self.words, count if self.ended else 0), count)
 
-    def cancelled_elsewhere(self, seen: int) -> None:
-        """Somebody without a page stops the answer, having seen it up to this offset."""
-        address = f"{self.server}/v1/streams/{self.stream}/cancel"
-        body = json.dumps({"seen": seen}).encode()
-        request = urllib.request.Request(address, body, {"content-type": "application/json"})
-        urllib.request.urlopen(request, timeout=30).close()
+    def waits(self, found: Callable[[], int], least: int = 1) -> int:
+        """Look again and again, until there is that much."""
+        deadline = time.monotonic() + DEADLINE / 1000
+        while (seen := found()) < least:
+            assert time.monotonic() < deadline, f"{seen} of {least}, and no more comes"
+            self.page.wait_for_timeout(20)
+        return seen
 
     # What the person sees
 
     @property
-    def turn(self) -> Any:
-        return self.page.locator(".turn.model").last
+    def path(self) -> str:
+        return "/" + self.page.url.split("/", 3)[3]
 
     @property
-    def answer(self) -> Any:
+    def id(self) -> str:
+        """The conversation's id, as the address bar tells it."""
+        expect(self.page).to_have_url(re.compile("/c/"), timeout=DEADLINE)
+        return self.path.removeprefix("/c/")
+
+    @property
+    def prompt(self) -> Locator:
+        return self.page.locator("#prompt")
+
+    @property
+    def turns(self) -> Locator:
+        return self.page.locator("article.turn")
+
+    @property
+    def answers(self) -> Locator:
+        return self.page.locator("article.turn.model")
+
+    @property
+    def turn(self) -> Locator:
+        """The newest answer with all that belongs to it."""
+        return self.answers.last
+
+    @property
+    def answer(self) -> Locator:
+        """The newest answer's words."""
         return self.turn.locator(".answer")
+
+    @property
+    def said(self) -> Locator:
+        """What was asked."""
+        return self.page.locator("article.turn.person .said > p")
+
+    @property
+    def text(self) -> str:
+        """The newest answer, every character as it stands in the page."""
+        return "".join(self.answer.all_text_contents())
+
+    @property
+    def words(self) -> int:
+        return len(self.text.split())
+
+    @property
+    def ended(self) -> bool:
+        return self.page.locator("article.turn.model[aria-busy=false]").count() == self.answers.count() > 0
+
+    @property
+    def trouble(self) -> Locator:
+        return self.turn.get_by_role("group", name="What went wrong")
+
+    @property
+    def sidebar(self) -> Locator:
+        return self.page.get_by_role("navigation", name="Conversations")
+
+    def entry(self, title: str | re.Pattern[str]) -> Locator:
+        """A conversation in the list."""
+        return self.sidebar.locator(".entry").filter(has_text=title)
+
+    @property
+    def spoken(self) -> Locator:
+        """What a screen reader is told."""
+        return self.page.get_by_role("status")
 
     def sees(self, state: str) -> None:
         """The newest answer's state, in words."""
         expect(self.turn.locator(".state")).to_have_text(re.compile(state), timeout=DEADLINE)
 
-    def sees_the_end(self) -> None:
-        self.sees("^ended: completed$")
+    def sees_the_end(self, count: int | None = None) -> None:
+        """The newest answer is there, whole; it is the one of that number."""
+        if count is not None:
+            expect(self.answers).to_have_count(count, timeout=DEADLINE)
+        self.sees("^whole$")
+        expect(self.turn).to_have_attribute("aria-busy", "false")
 
-    @property
-    def shown(self) -> str:
-        """The newest answer, as rendered."""
-        html: str = self.answer.inner_html()
-        return html
-
-    @property
-    def record(self) -> dict[str, Any]:
-        """The newest answer, as the page keeps it."""
-        kept = self.page.evaluate(
-            """() => JSON.parse(localStorage.getItem("penstock.chat." + sessionStorage.getItem("penstock.tab")))"""
+    def axe(self, source: str) -> list[Any]:
+        """What axe-core finds wrong with the page as it is."""
+        self.page.evaluate(source)
+        found: list[Any] = self.page.evaluate(
+            """async () => {
+              await Promise.all(document.getAnimations().filter((a) => a.effect.getTiming().iterations === 1).map((a) => a.finished));
+              const { violations } = await axe.run(document, { resultTypes: ["violations"] });
+              return violations.map(({ id, nodes }) => [id, ...nodes.map(({ target, failureSummary }) => `${target} ${failureSummary}`)]);
+            }"""
         )
-        newest: dict[str, Any] = kept[-1]
-        return newest
-
-    @property
-    def stream(self) -> str:
-        """The newest answer's stream id, as the address bar tells it."""
-        return self.page.url.partition("#")[2]
-
-    def rendered(self, markdown: str, pieces: list[str] | None = None) -> str:
-        """What the page's renderer makes of a text, given at once or in pieces."""
-        html: str = self.page.evaluate(
-            """async (pieces) => {
-              const { Markdown } = await import("/static/markdown.js");
-              const host = document.createElement("div");
-              const markdown = new Markdown(host);
-              for (const piece of pieces) markdown.push(piece);
-              markdown.end();
-              return host.innerHTML;
-            }""",
-            pieces if pieces is not None else [markdown],
-        )
-        return html
-
-    # What the server says
-
-    def served(self) -> list[tuple[str, str, dict[str, Any]]]:
-        """The whole stream as the server tells it to anybody: (id, event, data)."""
-        with urllib.request.urlopen(f"{self.server}/v1/streams/{self.stream}?format=native", timeout=60) as response:
-            body = response.read().decode()
-        blocks = []
-        for block in body.strip().split("\n\n"):
-            fields = dict(line.split(": ", 1) for line in block.split("\n") if not line.startswith(":"))
-            if fields:
-                blocks.append((fields["id"], fields["event"], json.loads(fields["data"])))
-        return blocks
-
-    def served_text(self) -> str:
-        return "".join(data["text"] for _, event, data in self.served() if event == "token")
-
-    def has_every_word_once(self) -> None:
-        """What is kept and what is shown are what the server's log says: nothing lost, nothing doubled."""
-        text = self.served_text()
-        assert self.record["text"] == text
-        assert self.shown == self.rendered(text)
+        return found
 
 
 OpenChat = Callable[..., Chat]
-"""Opens the page as somebody new: `open_chat(address, fragment, **context_options)`."""
+"""Opens the page as somebody new: `open_chat(path, address=..., **context_options)`."""

@@ -1,44 +1,25 @@
-"""A real `penstock demo` process and a real Chromium; nothing between them but a socket, or a plug that can be pulled."""
+"""Real Penstock processes and a real Chromium; nothing between them but a socket, or a plug that can be pulled."""
 
 from __future__ import annotations
 
-import re
 import shutil
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.chat import Chat, OpenChat
+from tests.browser.place import Place, opened
 from tests.browser.plug import Plug
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    """The demo server's address."""
-    command = [sys.executable, "-m", "penstock", "demo", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        assert process.stdout is not None
-        said: list[str] = []
-        address = None
-        for line in process.stdout:
-            said.append(line)
-            if match := re.search(r"penstock listening on (http://\S+)", line):
-                address = match[1]
-                break
-        assert address, f"penstock demo ended without listening:\n{''.join(said)}"
-        # What it says from now on is nobody's concern, but a full pipe would stop it.
-        drain = threading.Thread(target=process.stdout.read, daemon=True)
-        drain.start()
-        yield address
-        process.terminate()
-        process.wait(30)
-        drain.join(10)
+def place() -> Iterator[Place]:
+    """A server that is never killed, in front of a simulated model: one for all tests that leave it as it is."""
+    with opened() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -53,24 +34,23 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def plug(server: str) -> Iterator[Plug]:
+def plug(place: Place) -> Iterator[Plug]:
     """The server behind a plug that can be pulled."""
-    with Plug(int(server.rsplit(":", 1)[1])) as relay:
+    with Plug(place.port) as relay:
         yield relay
 
 
 @pytest.fixture
-def open_chat(server: str, browser: Browser) -> Iterator[OpenChat]:
+def open_chat(place: Place, browser: Browser) -> Iterator[OpenChat]:
     """Opens the page as somebody new. In the end, nobody may have met a script error or a violation of the policy."""
     chats: list[Chat] = []
 
-    def opened(address: str = server, fragment: str = "", **options: object) -> Chat:
+    def opened(path: str = "/", *, address: str = place.url, **options: object) -> Chat:
         context = browser.new_context(**options)  # type: ignore[arg-type]
         context.set_default_timeout(30_000)
-        chat = Chat(context, address, server)
+        chat = Chat(context, address)
         chats.append(chat)
-        chat.open(fragment)
-        return chat
+        return chat.open(path)
 
     yield opened
     complaints = [complaint for chat in chats for complaint in chat.complaints]
@@ -79,19 +59,6 @@ def open_chat(server: str, browser: Browser) -> Iterator[OpenChat]:
         chat.context.close()
     assert not complaints
     assert not strangers
-
-
-@pytest.fixture(scope="module")
-def blank(server: str, browser: Browser) -> Iterator[Chat]:
-    """The page with nothing asked, for tests that only call its parts: one for all tests of a file."""
-    context = browser.new_context()
-    context.set_default_timeout(30_000)
-    page = Chat(context, server, server)
-    page.open()
-    yield page
-    context.close()
-    assert not page.complaints
-    assert not page.strangers
 
 
 @pytest.fixture

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
+
+End = Literal["reset", "eof"]
 
 
 class Plug:
-    """Relays connections to `port` until pulled. While pulled, what is open breaks with a reset and new ones are refused."""
+    """Relays connections to `port` until pulled. While pulled, what is open is broken and new ones are refused.
+
+    `reset`: the other side sees a failure. `eof`: an orderly end, as of a proxy that restarts.
+    """
 
     def __init__(self, port: int) -> None:
         self._target = port
@@ -18,6 +24,7 @@ class Plug:
         self._lock = threading.Lock()
         self._pulled = False
         self.port: int = self._listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def __enter__(self) -> Self:
@@ -29,12 +36,12 @@ class Plug:
         self._listener.close()
         self.pull()
 
-    def pull(self) -> None:
+    def pull(self, end: End = "reset") -> None:
         with self._lock:
             self._pulled = True
             broken, self._open = self._open, []
-        for end in broken:
-            _reset(end)
+        for one in broken:
+            _close(one, end)
 
     def mend(self) -> None:
         with self._lock:
@@ -48,12 +55,12 @@ class Plug:
                 return
             with self._lock:
                 if self._pulled:
-                    _reset(near)
+                    _close(near, "reset")
                     continue
                 try:
                     far = socket.create_connection(("127.0.0.1", self._target))
                 except OSError:
-                    _reset(near)
+                    _close(near, "reset")
                     continue
                 self._open += [near, far]
             for source, sink in ((near, far), (far, near)):
@@ -65,15 +72,14 @@ class Plug:
                 sink.sendall(piece)
             sink.shutdown(socket.SHUT_WR)
         except OSError:
-            _reset(source)
-            _reset(sink)
+            _close(source, "reset")
+            _close(sink, "reset")
 
 
-def _reset(end: socket.socket) -> None:
-    """Close so that the other side sees a failure, not an orderly end. The relay's threads wake from their reading."""
-    try:
-        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
-        end.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass
-    end.close()
+def _close(one: socket.socket, end: End) -> None:
+    """The relay's threads wake from their reading."""
+    with contextlib.suppress(OSError):
+        if end == "reset":
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+        one.shutdown(socket.SHUT_RDWR)
+    one.close()
