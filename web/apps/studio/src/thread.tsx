@@ -8,8 +8,6 @@ import { Following } from "./follow.ts";
 import { Icon } from "./icons.tsx";
 import { Beside, Turn } from "./turn.tsx";
 
-const TOGETHER_SECONDS = 1.5;
-
 const known = new WeakMap<Snapshot["siblings"], Map<string | null, string>>();
 
 /** The turns that are shown, as text, so that it is the same while nothing but words changes: `a b+c d`. */
@@ -22,17 +20,14 @@ function path(snapshot: Snapshot): string {
   return found;
 }
 
-function turnsOf({ messages, siblings, all }: Snapshot): string {
-  const created = new Map(all.map((message) => [message.id, message]));
+function turnsOf({ messages, siblings }: Snapshot): string {
   return messages
     .map((message) => {
       if (message.role === "user") return message.id;
-      // Asked for at one moment, of several models: they are shown side by side.
-      const group = (siblings.get(message.id) ?? [message.id]).filter((id) => {
-        const other = created.get(id)!;
-        return Math.abs(other.created - message.created) < TOGETHER_SECONDS;
-      });
-      return group.slice(0, 2).includes(message.id) ? group.slice(0, 2).join("+") : message.id;
+      // Asked for together, of several models (see `Chat.compare`): they are shown side by side.
+      const together = /^(.+-)\d$/.exec(message.id)?.[1];
+      const group = together ? siblings.get(message.id)!.filter((id) => id.startsWith(together)) : [];
+      return group.length > 1 ? group.join("+") : message.id;
     })
     .join(" ");
 }

@@ -111,10 +111,14 @@ export class Chat {
     return this.#answer(this.#say(old.parent, text), ask);
   };
 
-  /** Ask several models the same at once. The first one's answer is shown; the others are its siblings. */
+  /**
+   * Ask several models the same at once. The first one's answer is shown; the others are its siblings. Their ids say that
+   * they belong together, everywhere and for good: they are the same up to `-1`, `-2`, ….
+   */
   compare = async (text: string, models: readonly string[], ask: AskOptions = {}): Promise<(Message | null)[]> => {
     const user = this.#say(this.#below(), text);
-    const answers = models.map((model) => ({ model, id: this.#newId() }));
+    const together = this.#newId();
+    const answers = models.map((model, at) => ({ model, id: `${together}-${at + 1}` }));
     this.#comparing = answers.map(({ id }) => id);
     const ends = answers.map(({ model, id }) => this.#answer(user, { ...ask, model }, id));
     this.#leaf = answers[0]?.id ?? user.id;
