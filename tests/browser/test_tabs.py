@@ -69,7 +69,8 @@ def test_what_is_asked_in_one_tab_appears_and_streams_in_the_other(chat: Chat, p
     chat.asks(f"and then in the first {cue(text='as it should')}")
     chat.sees_the_end(3)
     other.sees_the_end(3)
-    assert chat.turns.all_text_contents() == other.turns.all_text_contents()
+    assert chat.said.all_text_contents() == other.said.all_text_contents()
+    assert chat.page.locator(".answer").all_text_contents() == other.page.locator(".answer").all_text_contents()
     assert [message["role"] for message in place.messages(chat.id)] == ["user", "assistant"] * 3
     assert place.asked("asked in the second tab") == 1
 

@@ -7,6 +7,7 @@ import { useExternal } from "./external.ts";
 import { Icon } from "./icons.tsx";
 import { shelf } from "./library.ts";
 import { Markdown } from "./markdown.tsx";
+import { settings } from "./settings.ts";
 import { ending, figures, standing, type Kind } from "./words.ts";
 
 interface TurnProps {
@@ -23,6 +24,8 @@ export const Turn = memo(function Turn({ chat, id }: TurnProps) {
 function Question({ chat, id }: TurnProps) {
   const message = useMessage(chat, id);
   const [editing, setEditing] = useState(false);
+  const last = useChatValue(chat, ({ leaf }) => leaf === id);
+  const { model } = useExternal(settings);
   if (!message) return null;
   const send = (text: string) => {
     setEditing(false);
@@ -38,6 +41,14 @@ function Question({ chat, id }: TurnProps) {
             <Branches chat={chat} id={id} />
             <Deed icon="edit" name="Edit: asks again, in another branch" onClick={() => setEditing(true)} />
             <Copy text={message.text} />
+          </div>
+        )}
+        {last && !editing && (
+          <div className="trouble" role="group" aria-label="What went wrong">
+            <p>There is no answer.</p>
+            <button type="button" onClick={() => void chat.regenerate({ messageId: id, ...(model !== null && { model }) })}>
+              Ask again
+            </button>
           </div>
         )}
       </div>

@@ -204,7 +204,9 @@ export class Chat {
     for (const stored of kept.messages) this.#adopt(stored);
     const { leaf } = kept.conversation;
     const busy = this.#choosing > 0 || this.#comparing.length > 0 || this.#unfinished().length > 0;
-    if (this.#leaf === null || !busy) this.#leaf = leaf !== null && this.#tree.has(leaf) ? leaf : this.#leaf;
+    // An answer that was refused is not kept, and shown here all the same, below what is.
+    const own = leaf !== null && !kept.messages.some(({ id }) => id === this.#leaf) && this.#tree.path(this.#leaf).includes(leaf);
+    if (this.#leaf === null || !(busy || own)) this.#leaf = leaf !== null && this.#tree.has(leaf) ? leaf : this.#leaf;
     this.#leaf ??= kept.messages.at(-1)?.id ?? null;
     this.reattach();
     this.#change("state");
@@ -268,7 +270,8 @@ export class Chat {
       if (known === undefined) this.#add(messageOf(stored));
     } else if (stored.state === "streaming") {
       if (known === undefined) this.#add(this.#answerOf(messageOf(stored)));
-      else if (known instanceof Answer) known.stream ??= stored.stream;
+      // While it waits to be asked again, the stream that was refused is no place to look for it.
+      else if (known instanceof Answer && this.#followers.get(known.id)?.connection.state !== "rate-limited") known.stream ??= stored.stream;
     } else if (known === undefined) {
       this.#add(messageOf(stored));
     } else if (!this.#isActive(stored.id) && !alike(messageOf(stored), known)) {
