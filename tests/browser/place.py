@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock.sim.process import SimProcess, running
-from penstock.sim.truth import Asked, End, wait_for
+from penstock.sim.truth import Asked, End, Truth, wait_for
 from tests.support.serving import PATIENCE, Served, penstock
 
 DEADLINE = 8_000
@@ -97,8 +97,13 @@ class Place:
         return len(self.sim_requests(prompt))
 
     def sim_requests(self, prompt: str) -> list[Asked]:
-        """Every request for an answer to this, as it reached the model."""
-        return wait_for(self.sim.truth_path, lambda truth: [row.request for row in truth.answers(prompt)])
+        """Every request for an answer to this, as it reached the model; not those that only come after it."""
+
+        def found(truth: Truth) -> list[Asked]:
+            asked = [row.request for row in truth.answers(prompt)]
+            return [one for one in asked if prompt in one.body["messages"][-1]["content"]]
+
+        return wait_for(self.sim.truth_path, found)
 
     def truth(self, prompt: str) -> End:
         """How the one answer to this ended, at the model."""

@@ -123,7 +123,7 @@ function Row({ conversation: { id, title }, current, onOpen, onRemoved }: RowPro
         <summary className="deed" aria-label={`More about ${title}`}>
           <Icon name="more" />
         </summary>
-        <div>
+        <div onClick={(event) => event.currentTarget.parentElement!.removeAttribute("open")}>
           <button type="button" onClick={() => setNaming(true)}>Rename</button>
           <button type="button" onClick={() => void api.save(id, "markdown")}>Export as Markdown</button>
           <button type="button" onClick={() => void api.save(id, "json")}>Export as JSON</button>
