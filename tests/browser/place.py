@@ -134,5 +134,3 @@ def demo() -> Iterator[Served]:
 def cue(**keys: Any) -> str:
     """The end of a message that tells the simulated model what to say."""
     return f"sim:{json.dumps(keys)}"
-
-
