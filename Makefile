@@ -1,6 +1,6 @@
 # Penstock: everything a checkout needs. Only python3, make and git are assumed.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test unit style types layers web bench soak lock clean system
+.PHONY: help setup run test unit style types layers web bench soak soak-page lock clean system
 
 UV      := .tools/bin/uv
 UV_VERSION := 0.13.8
@@ -10,7 +10,7 @@ PORT    ?= 8080
 ARGS    ?=
 
 help:  ## show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 setup: $(STAMPS)/venv $(STAMPS)/page  ## make .venv with the locked dependencies and the penstock command, and build the page
 
@@ -66,6 +66,9 @@ bench: setup  ## cost per event beside nginx, Envoy, sglang-router and LiteLLM (
 
 soak: setup  ## 10000 random stories with faults, every one judged (PENSTOCK_SEED=7: the same again)
 	@PENSTOCK_RUNS=$${PENSTOCK_RUNS:-10000} $(PY) -m pytest -q -s --tb=short tests/faults/test_random_runs.py $(ARGS)
+
+soak-page: setup  ## 200 random moments at the page: cuts, reloads, kills (PENSTOCK_SEED=7: the same again)
+	@PENSTOCK_MOMENTS=$${PENSTOCK_MOMENTS:-200} $(PY) -m pytest -q -s --tb=short tests/browser/test_moments.py $(ARGS)
 
 lock: $(UV)  ## renew the lock files: hashes, no addresses
 	@$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url pyproject.toml -o requirements.lock

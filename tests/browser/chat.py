@@ -184,9 +184,11 @@ class Chat:
         self.page.evaluate(source)
         found: list[Any] = self.page.evaluate(
             """async () => {
-              await Promise.all(document.getAnimations().filter((a) => a.effect.getTiming().iterations === 1).map((a) => a.finished));
+              const once = document.getAnimations().filter((one) => one.effect.getTiming().iterations === 1);
+              await Promise.all(once.map((one) => one.finished));
               const { violations } = await axe.run(document, { resultTypes: ["violations"] });
-              return violations.map(({ id, nodes }) => [id, ...nodes.map(({ target, failureSummary }) => `${target} ${failureSummary}`)]);
+              const told = ({ target, failureSummary }) => `${target} ${failureSummary}`;
+              return violations.map(({ id, nodes }) => [id, ...nodes.map(told)]);
             }"""
         )
         return found

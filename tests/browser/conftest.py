@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.browser.chat import Chat, OpenChat
 from tests.browser.place import Place, opened
 from tests.browser.plug import Plug
+from tests.support.serving import penstock
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 
@@ -20,6 +21,13 @@ def place() -> Iterator[Place]:
     """A server that is never killed, in front of a simulated model: one for all tests that leave it as it is."""
     with opened() as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The address of `penstock demo`."""
+    with penstock("demo", "--port", "0") as served:
+        yield served.url
 
 
 @pytest.fixture(scope="module")

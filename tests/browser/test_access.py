@@ -81,14 +81,17 @@ def test_axe_finds_nothing(open_chat: OpenChat, full: str, scheme: str, width: i
 
 
 def test_axe_would_find_something(chat: Chat) -> None:
-    chat.page.evaluate("document.querySelector('main').append(document.createElement('img'), document.createElement('button'))")
+    chat.page.evaluate(
+        "document.querySelector('main').append(document.createElement('img'), document.createElement('button'))"
+    )
     assert {name for name, *_ in chat.axe(AXE)} >= {"image-alt", "button-name"}
 
 
 RECORD = """() => {
   window.told = [];
   const region = document.querySelector("[aria-live=polite]");
-  new MutationObserver(() => window.told.push(region.textContent)).observe(region, { childList: true, characterData: true, subtree: true });
+  const heard = () => window.told.push(region.textContent);
+  new MutationObserver(heard).observe(region, { childList: true, characterData: true, subtree: true });
 }"""
 
 

@@ -60,7 +60,9 @@ def test_an_edit_can_be_left(chat: Chat) -> None:
 def test_two_models_answer_side_by_side_and_one_goes_on(chat: Chat, place: Place) -> None:
     chat.clicks("Two models side by side")
     expect(chat.page.get_by_role("combobox", name="Second model")).to_have_value("creek")
-    chat.asks(f"to both {cue(model='brook', text='says brook', pace=0.05)} {cue(model='creek', text='says creek', pace=0.1)}")
+    chat.asks(
+        f"to both {cue(model='brook', text='says brook', pace=0.05)} {cue(model='creek', text='says creek', pace=0.1)}"
+    )
     expect(chat.page.locator(".beside article")).to_have_count(2)
     expect(chat.page.locator(".beside .answer")).to_have_text(["says brook", "says creek"])
     expect(chat.page.locator(".beside .state")).to_have_text(["whole", "whole"])

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Route, expect
 
 from tests.browser.chat import Chat
+from tests.browser.place import Place, cue
 
 ATTACKS = [
     "<script>document.title='owned'</script>",
@@ -34,107 +35,132 @@ ATTACKS = [
 ]
 
 
+WATCH = """() => {
+  const forbidden = "script, img, iframe, object, embed, svg:not(.icon):not(.mark), link, style, base, meta, picture, source, video, audio";
+  window.found = [];
+  const look = () => {
+    const thread = document.querySelector(".turns");
+    for (const node of thread.querySelectorAll(forbidden)) window.found.push(node.outerHTML);
+    for (const link of thread.querySelectorAll("a")) {
+      if (!/^https?:$/.test(link.protocol) || !link.rel.includes("noopener")) window.found.push(link.outerHTML);
+    }
+    for (const node of thread.querySelectorAll(".answer *, .said > p *")) {
+      for (const name of node.getAttributeNames()) if (/^on|^src/.test(name)) window.found.push(node.outerHTML);
+    }
+  };
+  look();
+  new MutationObserver(look).observe(document.querySelector(".turns"), { childList: true, subtree: true, attributes: true });
+}"""  # noqa: E501
+
+
 def harmless(chat: Chat) -> None:
-    """The page holds nothing that loads, runs or submits, and no link but to http(s) addresses."""
-    html = chat.page.locator("main")
-    dangerous = (
-        "#turns :is(script, img, iframe, object, embed, svg, link, style, base, meta, form, input, video, audio)"
-    )
-    expect(chat.page.locator(dangerous)).to_have_count(0)
-    links = html.locator("#turns a").evaluate_all("links => links.map((link) => [link.protocol, link.rel])")
-    assert all(protocol in ("http:", "https:") and "noopener" in rel for protocol, rel in links)
-    attributes = html.locator("#turns *").evaluate_all(
-        "nodes => nodes.flatMap((node) => node.getAttributeNames()).filter((name) => /^on|^style$|^src/.test(name))"
-    )
-    assert attributes == []
-    assert "owned" not in chat.page.title()
+    """At no moment did the page hold anything that loads, runs or submits, or a link but to http(s) addresses.
+
+    That no stranger was asked for anything, and no script failed at the policy, the fixture looks for in the end.
+    """
+    assert chat.page.evaluate("window.found") == []
+    assert chat.page.title() != "owned"
 
 
-def test_attacks_in_a_prompt_come_back_as_words(chat: Chat) -> None:
-    # No stranger was asked for anything, and nothing ran: the fixture looks for both in the end.
-    chat.asks("\n".join(ATTACKS[:8]))
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_attacks_in_an_answer_stay_words(chat: Chat, place: Place, size: int) -> None:
+    """In pieces of any size: every beginning is on the page for a moment."""
+    chat.page.evaluate(WATCH)
+    text = "\n\n".join([*ATTACKS, "The end."])
+    call = {"name": "tool", "arguments": ATTACKS[1]}
+    said = cue(text=text, token_size=size, reasoning=ATTACKS[1], tool_calls=[call], pace=0.001 if size < 10 else 0.1)
+    chat.asks(f"attack in {size} {said}")
+    chat.sees("^(whole|wants a tool)$")
+    chat.reads_until("The end.")
+    expect(chat.turn.locator(".call pre")).to_have_text(ATTACKS[1])
+    harmless(chat)
+    assert place.truth(f"attack in {size} ").text[0] == text
+    chat.reloads()
+    chat.turn.locator(".thinking summary").click()
+    chat.page.evaluate(WATCH)
+    harmless(chat)
+
+
+def test_attacks_in_a_prompt_and_a_title_stay_words(chat: Chat) -> None:
+    chat.page.evaluate(WATCH)
+    chat.asks(f"{ATTACKS[1]} " + "\n".join(ATTACKS))
     chat.sees_the_end()
     harmless(chat)
-    chat.has_every_word_once()
-    expect(chat.page.locator(".said")).to_contain_text("<script>document.title='owned'</script>")
-    chat.reloads()
+    expect(chat.said).to_contain_text("<script>document.title='owned'</script>")
+    expect(chat.page.get_by_role("heading", level=1)).to_contain_text("<img src=x")
+    expect(chat.entry("<img src=x").first).to_be_visible()
+    expect(chat.page.locator(".sidebar img")).to_have_count(0)
+
+
+def test_attacks_in_an_error_stay_words(chat: Chat) -> None:
+    told = json.dumps({"error": {"code": ATTACKS[0], "message": ATTACKS[1], "retryable": False}})
+    chat.page.route("**/answers", lambda route: route.fulfill(status=400, body=told))
+    chat.page.evaluate(WATCH)
+    chat.asks("attack me")
+    expect(chat.trouble).to_contain_text("<img src=x")
     harmless(chat)
 
 
-def test_attacks_in_an_answer_stay_words(chat: Chat) -> None:
-    def attack(route: Route) -> None:
-        blocks = [f"id: a:1\nevent: start\ndata: {json.dumps({'stream': 'abc', 'model': ATTACKS[0]})}\n\n"]
-        for at, text in enumerate("\n\n".join([*ATTACKS, "The end."]), 2):
-            blocks.append(f"id: a:{at}\nevent: token\ndata: {json.dumps({'text': text})}\n\n")
-        call = {"index": 0, "id": "x", "name": ATTACKS[1], "arguments": ATTACKS[2]}
-        last = {"code": ATTACKS[0], "message": ATTACKS[1], "retryable": False, "outcome": "upstream_error"}
-        blocks.append(f"id: a:900000\nevent: tool_call\ndata: {json.dumps(call)}\n\n")
-        blocks.append(f"id: a:900001\nevent: error\ndata: {json.dumps(last)}\n\n")
+def test_an_attack_would_be_seen(chat: Chat) -> None:
+    chat.page.evaluate(WATCH)
+    html = "<div class=answer><img alt=x><a href=javascript:x>x</a></div>"
+    chat.page.evaluate("(html) => document.querySelector('.turns').insertAdjacentHTML('beforeend', html)", html)
+    assert len(chat.page.evaluate("window.found")) >= 2
+
+
+def test_the_policy_stops_what_would_get_through(chat: Chat) -> None:
+    chat.page.evaluate(
+        """() => {
+          document.body.insertAdjacentHTML("beforeend", `<img src=x onerror="document.title='owned'">`);
+          const script = document.createElement("script");
+          script.textContent = "document.title = 'owned'";
+          document.body.append(script);
+        }"""
+    )
+    chat.waits(lambda: len(chat.complaints), 2)
+    assert chat.page.title() == "Penstock"
+    assert all("Content Security Policy" in complaint for complaint in chat.complaints)
+    chat.complaints.clear()
+
+
+HOSTILE = [
+    "*" * 20_000,
+    "*a " * 7_000,
+    "`` `" * 5_000,
+    "[" * 20_000,
+    "[a](" * 5_000,
+    "> " * 8_000 + "a",
+    "- " * 8_000 + "a",
+    "**a __b " * 3_000,
+    "|a" * 5_000 + "\n" + "|-" * 5_000 + "\n",
+    "https://" * 3_000,
+    "a" * 200_000,
+]
+
+
+@pytest.mark.parametrize("number", range(len(HOSTILE)))
+def test_a_hostile_answer_does_not_freeze_the_page(chat: Chat, number: int) -> None:
+    # The suite's own time limit is the deadline: what is quadratic in here takes minutes.
+    text = HOSTILE[number]
+    blocks = [f"id: abcdef:1\nevent: start\ndata: {json.dumps({'stream': 'abc', 'model': 'brook'})}\n\n"]
+    pieces = [text[at : at + 2_000] for at in range(0, len(text), 2_000)]
+    for at, piece in enumerate(pieces, 2):
+        blocks.append(f"id: abcdef:{at}\nevent: token\ndata: {json.dumps({'text': piece})}\n\n")
+    blocks.append(f"id: abcdef:{len(pieces) + 2}\nevent: done\ndata: {json.dumps({'outcome': 'completed'})}\n\n")
+
+    def answer(route: Route) -> None:
         headers = {"content-type": "text/event-stream", "penstock-stream-id": "abc"}
         route.fulfill(headers=headers, body="".join(blocks))
 
-    chat.page.route("**/v1/streams", attack)
-    chat.asks("attack me")
-    chat.reads_until("The end.")
-    chat.sees("^ended: upstream_error$")
-    expect(chat.turn.locator(".notice")).to_contain_text("<img src=x")
-    harmless(chat)
+    chat.page.route("**/answers", answer)
+    chat.asks("be hostile")
+    chat.sees_the_end()
+    assert chat.answer.inner_html()
 
 
-@pytest.mark.parametrize("attack", ATTACKS, ids=range(len(ATTACKS)))
-def test_an_attack_split_anywhere_stays_words(blank: Chat, attack: str) -> None:
-    """Every beginning is on the page for a moment: nothing in it may load or run, at any split."""
-    found = blank.page.evaluate(
-        """async (attack) => {
-          const { Markdown } = await import("/static/markdown.js");
-          const host = document.getElementById("turns");
-          const found = [];
-          for (let cut = 0; cut <= attack.length; cut++) {
-            host.replaceChildren();
-            const markdown = new Markdown(host);
-            for (const piece of [attack.slice(0, cut), ...attack.slice(cut)]) {
-              markdown.push(piece);
-              if (host.querySelector("script, img, iframe, svg, link, style, base, meta, picture, source")) found.push(cut);
-              for (const link of host.querySelectorAll("a")) if (!/^https?:$/.test(link.protocol)) found.push(link.href);
-            }
-            markdown.end();
-          }
-          return found;
-        }""",
-        attack,
-    )
-    assert found == []
-    harmless(blank)
-    blank.page.evaluate("document.getElementById('turns').replaceChildren()")
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "*" * 20_000,
-        "*a " * 10_000,
-        "`" * 20_000 + "a",
-        "` `` " * 5_000,
-        "[" * 20_000,
-        "[a](" * 8_000,
-        "> " * 10_000 + "a",
-        "- " * 10_000 + "a",
-        "**a __b " * 4_000,
-        "|a" * 10_000 + "\n" + "|-" * 10_000 + "\n",
-        "https://" * 5_000,
-        "a" * 1_000_000,
-    ],
-    ids=lambda text: text[:8],
-)
-def test_a_hostile_answer_does_not_freeze_the_page(blank: Chat, text: str) -> None:
-    # The suite's own time limit is the deadline: what is quadratic in here takes minutes.
-    assert blank.rendered(text)
-    blank.rendered(text, [text[at : at + 2_000] for at in range(0, len(text), 2_000)][:20])
-
-
-@pytest.mark.parametrize("path", ["/", "/static/page.js", "/static/favicon.svg"])
-def test_the_policy_comes_with_every_file(server: str, path: str) -> None:
-    with urllib.request.urlopen(f"{server}{path}", timeout=30) as response:
+@pytest.mark.parametrize("path", ["/", "/c/0123456789abcdef", "/favicon.svg"])
+def test_the_policy_comes_with_every_file(place: Place, path: str) -> None:
+    with urllib.request.urlopen(f"{place.url}{path}", timeout=30) as response:
         policy = response.headers["content-security-policy"]
         assert response.headers["x-content-type-options"] == "nosniff"
     assert "default-src 'none'" in policy

@@ -7,8 +7,12 @@ from playwright.sync_api import expect
 from tests.browser.chat import Chat
 from tests.browser.place import cue
 
-PARAGRAPHS = "\n\n".join(f"Paragraph {number}. " + "It says what it has to say about water. " * 4 for number in range(40))
-DISTANCE = "(() => { const s = document.querySelector('.scroll'); return s.scrollHeight - s.clientHeight - s.scrollTop; })()"
+PARAGRAPHS = "\n\n".join(
+    f"Paragraph {number}. " + "It says what it has to say about water. " * 4 for number in range(40)
+)
+DISTANCE = (
+    "(() => { const s = document.querySelector('.scroll'); return s.scrollHeight - s.clientHeight - s.scrollTop; })()"
+)
 TOP = "document.querySelector('.scroll').scrollTop"
 
 
@@ -60,4 +64,6 @@ def test_what_is_settled_stays_the_same_and_so_does_what_is_selected_in_it(chat:
     assert chosen.startswith("Paragraph 2. It says")
     chat.sees_the_end()
     assert chat.page.evaluate("getSelection().toString()") == chosen
-    assert chat.page.evaluate("window.marked.every((node, at) => node.isConnected && node.textContent === window.texts[at])")
+    assert chat.page.evaluate(
+        "window.marked.every((node, at) => node.isConnected && node.textContent === window.texts[at])"
+    )
