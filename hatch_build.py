@@ -56,6 +56,7 @@ def build() -> None:
 
 
 if __name__ == "__main__":
-    steps = {"install": install, "build": build, "test": lambda: npm("test", "--silent"), "types": lambda: npm("run", "--silent", "types")}
+    steps = {"install": install, "build": build, "test": lambda: npm("test", "--silent"), "types": lambda: npm("run", "--silent", "types"),
+             "bench": lambda: npm("run", "--silent", "bench")}
     for name in sys.argv[1:] or ("install", "build"):
         steps[name]()
