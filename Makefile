@@ -1,6 +1,6 @@
 # Penstock: everything a checkout needs. Only python3, make and git are assumed.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test unit style types layers web bench soak lock clean system
+.PHONY: help setup run test unit style types layers web bench bench-web soak lock clean system
 
 UV      := .tools/bin/uv
 UV_VERSION := 0.13.8
@@ -10,7 +10,7 @@ PORT    ?= 8080
 ARGS    ?=
 
 help:  ## show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 setup: $(STAMPS)/venv $(STAMPS)/page  ## make .venv with the locked dependencies and the penstock command, and build the page
 
@@ -63,6 +63,9 @@ layers: setup  ## import-linter: who may import whom
 
 bench: setup  ## cost per event beside nginx, Envoy, sglang-router and LiteLLM (long; run it alone)
 	@$(PY) -m bench $(ARGS)
+
+bench-web: setup system  ## work per frame of a long answer in the browser, beside react-markdown and Streamdown
+	@$(PY) -m bench.web $(ARGS)
 
 soak: setup  ## 10000 random stories with faults, every one judged (PENSTOCK_SEED=7: the same again)
 	@PENSTOCK_RUNS=$${PENSTOCK_RUNS:-10000} $(PY) -m pytest -q -s --tb=short tests/faults/test_random_runs.py $(ARGS)

@@ -14,7 +14,13 @@ from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, Playw
 from bench.processes import PLACE
 from bench.web.trace import BEGIN, END, PAUSE, RESUME
 
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage",
+    # The page comes from this process, its stream from loopback.
+    "--disable-features=LocalNetworkAccessChecks",
+    # A browser opens six HTTP/1.1 connections to one host: the page with many streams has several names for it.
+    "--host-resolver-rules=" + ", ".join(f"MAP 127.0.1.{number} 127.0.0.1" for number in range(20)),
+]  # fmt: skip
 CATEGORIES = [
     "devtools.timeline", "disabled-by-default-devtools.timeline", "devtools.timeline.frame", "toplevel",
     "blink.user_timing",
@@ -65,7 +71,9 @@ class Watch:
         self.collected: list[dict[str, float]] = []
         self.timed_out = False
 
-    def run(self, start: Callable[[], None], ended: str, every: Callable[[], None] | None = None) -> list[dict[str, Any]]:
+    def run(
+        self, start: Callable[[], None], ended: str, every: Callable[[], None] | None = None
+    ) -> list[dict[str, Any]]:
         """The trace's events. `start` asks, `ended` is an expression that is true once the answer is whole."""
         self._collect(0.0)
         self._browser.start_tracing(page=self._page, categories=CATEGORIES)

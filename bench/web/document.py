@@ -14,7 +14,7 @@ WHOLE = ("answer", "lists", "tables", "links", "quotes", "long-code", "emphasis"
 
 _CODE = {
     "python": "def {a}({b}, {c}=None):\n    # {s}\n    if {c} is None:\n        {c} = {n}\n    return {b} + {c}",
-    "ts": 'export function {a}({b}: string): number {{\n  // {s}\n  const {c} = {b}.split(" ");\n  return {c}.length * {n};\n}}',
+    "ts": 'export function {a}({b}: string): number {{\n  // {s}\n  const {c} = {b}.split(" ");\n  return {c}.at({n});\n}}',
     "sh": "# {s}\ncurl -N --max-time {n} https://example.com/{a} | grep {b} > {c}.txt",
     "json": '{{\n  "{a}": {n},\n  "{b}": ["{c}", true, null]\n}}',
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 Event = dict[str, Any]
@@ -10,8 +11,8 @@ Interval = tuple[float, float]
 
 SCRIPT = frozenset({
     "EvaluateScript", "FunctionCall", "RunMicrotasks", "BlinkScheduler_PerformMicrotaskCheckpoint", "TimerFire",
-    "FireAnimationFrame", "FireIdleCallback", "EventDispatch", "v8.compile", "v8.callFunction", "XHRReadyStateChange", "XHRLoad",
-    "IntersectionObserverController::computeIntersections",
+    "FireAnimationFrame", "FireIdleCallback", "EventDispatch", "v8.compile", "v8.callFunction", "XHRReadyStateChange",
+    "XHRLoad", "IntersectionObserverController::computeIntersections",
 })  # fmt: skip
 STYLE = frozenset({"UpdateLayoutTree", "RecalcStyle", "RecalculateStyles"})
 LAYOUT = frozenset({"Layout"})
@@ -63,7 +64,7 @@ def read(events: Iterable[Event]) -> Run:
     ]  # fmt: skip
     pauses = _pauses(here, high)
     frames = sorted(event["ts"] for event in here if event["name"] == FRAME)
-    bounds = [(start, stop) for start, stop in zip(frames, frames[1:], strict=False) if not _touches((start, stop), pauses)]
+    bounds = [(start, stop) for start, stop in pairwise(frames) if not _touches((start, stop), pauses)]
     columns = [per_interval(union(spans(here, names)), bounds) for names in (WORK, SCRIPT, STYLE, LAYOUT, TASK)]
     tasks = [(stop - start) / 1000 for start, stop in union(spans(here, TASK)) if not _touches((start, stop), pauses)]
     return Run(

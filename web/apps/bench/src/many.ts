@@ -7,7 +7,7 @@ import { paced } from "@penstock/react";
 import { follow } from "./follow.ts";
 import { begin, ended, probe, watch } from "./probe.ts";
 
-/** A browser opens six HTTP/1.1 connections to one host. All these names are this machine. */
+/** A browser opens six HTTP/1.1 connections to one host. All these addresses are led to one server. */
 const PER_HOST = 5;
 
 export function showMany(count: number): void {
@@ -22,7 +22,7 @@ export function showMany(count: number): void {
     place.append(scroll);
     follow(scroll);
     const view = createMarkdownView(text, { highlight });
-    const api = `http://s${Math.floor(number / PER_HOST)}.localhost:${location.port}/v1/streams`;
+    const api = `http://127.0.1.${Math.floor(number / PER_HOST)}:${location.port}/v1/streams`;
     const chat = createChat({ transport: sse({ api }), model: "m" });
     const store = paced(chat);
     store.subscribe(() => {
