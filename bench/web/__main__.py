@@ -43,7 +43,7 @@ def main(only: str, traces: bool, publish: bool, redraw: Path | None, **chosen: 
     subjects = [name.strip() for name in only.split(",")]
     if unknown := set(subjects) - set(TITLES):
         raise click.BadParameter(f"{', '.join(sorted(unknown))}: choose from {', '.join(TITLES)}")
-    settings = Settings(**chosen, many_characters=chosen["characters"] // 5, keep_traces=traces)
+    settings = Settings(**chosen, many_characters=chosen["characters"] // 4, keep_traces=traces)
     loads = [os.getloadavg()[0]]
     found = everything(subjects, settings)
     loads.append(os.getloadavg()[0])

@@ -54,6 +54,7 @@ def summary(run: Run, characters: int, shown: Shown | None = None) -> dict[str, 
         "first": _percentiles(first),
         "last": _percentiles(last),
         "busy_p95": [percentile([frame.busy for frame in parts[at]], 0.95) for at in (0, -1)],
+        "cpu_p95": [percentile([frame.cpu for frame in parts[at]], 0.95) for at in (0, -1)],
         "parts_p95": {
             name: [percentile([getattr(frame, name) for frame in parts[at]], 0.95) for at in (0, -1)]
             for name in ("script", "style", "layout")
@@ -62,6 +63,8 @@ def summary(run: Run, characters: int, shown: Shown | None = None) -> dict[str, 
         "passed_at": passed(p95, characters),
         "long_tasks": sum(task > LONG for task in run.tasks),
         "longest_task": max(run.tasks, default=0.0),
+        "long_cpu_tasks": sum(task > LONG for task in run.cpu_tasks),
+        "longest_cpu_task": max(run.cpu_tasks, default=0.0),
     }
 
 

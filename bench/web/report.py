@@ -86,17 +86,21 @@ def _tables(rows: list[dict[str, Any]], results: Results) -> list[str]:
         [(titles[row["subject"]], *map(milliseconds, row["p95_per_tenth"])) for row in rows],
     )
     parts = table(
-        ("p95 in the last tenth, ms", "script", "style", "layout", "all tasks", f"tasks over {LONG:g} ms", "longest", "frames"),
+        ("p95 in the last tenth, ms", "script", "style", "layout", "all tasks", "script, style, layout: CPU time (first tenth)"),
         [
             (
                 titles[row["subject"]],
                 *(milliseconds(row["parts_p95"][part][-1]) for part in ("script", "style", "layout")),
-                milliseconds(row["busy_p95"][-1]), f"{row['long_tasks']:,}", milliseconds(row["longest_task"]),
-                f"{row['frames']:,}",
+                milliseconds(row["busy_p95"][-1]),
+                f"{milliseconds(row['cpu_p95'][-1])} ({milliseconds(row['cpu_p95'][0])})",
             )
             for row in rows
         ],
-    )  # fmt: skip
+    )
+    tasks = table(
+        ("", f"tasks over {LONG:g} ms", "longest, ms", f"over {LONG:g} ms of CPU time", "longest, ms of CPU time", "frames a second"),
+        [(titles[row["subject"]], *_long(row), f"{row['frames'] / row['seconds']:.0f}") for row in rows],
+    )
     memory = table(
         ("JS heap without garbage (DOM nodes)", "before", "at 25 %", "at 50 %", "at the end", "most, with garbage"),
         [(titles[row["subject"]], *_heaps(row), size(max(at["heap"] for at in row["memory"]))) for row in rows],
@@ -108,7 +112,7 @@ def _tables(rows: list[dict[str, Any]], results: Results) -> list[str]:
     ]  # fmt: skip
     return [
         "### Main-thread work per frame: script, style and layout", work, tenths,
-        "### Where it goes", parts, "### Memory", memory, "\n".join(notes),
+        "### Where it goes", parts, "### Long tasks", tasks, "### Memory", memory, "\n".join(notes),
     ]  # fmt: skip
 
 
@@ -119,11 +123,22 @@ def _many(row: dict[str, Any]) -> str:
         ("work per frame p50 / p95 / p99, first tenth, ms", _three(row["first"])),
         ("work per frame p50 / p95 / p99, last tenth, ms", _three(row["last"])),
         (f"tasks over {LONG:g} ms (longest)", f"{row['long_tasks']:,} ({milliseconds(row['longest_task'])})"),
+        (
+            f"tasks over {LONG:g} ms of CPU time (longest)",
+            f"{row['long_cpu_tasks']:,} ({milliseconds(row['longest_cpu_task'])})",
+        ),
         ("frames a second", f"{row['frames'] / row['seconds']:.0f}"),
     ]
     cut = f" Cut off after {row['seconds']:.0f} s." if row["timed_out"] else ""
     heading = f"### {row['streams']} answers at once in one page, {row['characters']:,} characters each"
     return f"{heading}\n\n{table(('', 'figure'), lines)}{cut}"
+
+
+def _long(row: dict[str, Any]) -> list[str]:
+    return [
+        f"{row['long_tasks']:,}", milliseconds(row["longest_task"]),
+        f"{row['long_cpu_tasks']:,}", milliseconds(row["longest_cpu_task"]),
+    ]  # fmt: skip
 
 
 def _three(values: list[float | None]) -> str:

@@ -66,8 +66,8 @@ class Settings:
     most: float = 120.0
     """A page that is not done after so long is cut off."""
     streams: int = 20
-    many_characters: int = 40_000
-    """Each of the many answers, said in `seconds`, too, at the pace of one."""
+    many_characters: int = 50_000
+    """Of each of the many answers, at the pace of one."""
     keep_traces: bool = False
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -35,6 +36,8 @@ class Frame(NamedTuple):
     layout: float
     busy: float
     """All tasks of the main thread: painting and the collection of garbage besides."""
+    cpu: float
+    """What of `work` the thread was really given by a processor: less, where others use the machine."""
 
 
 class Run(NamedTuple):
@@ -43,6 +46,8 @@ class Run(NamedTuple):
     frames: list[Frame]
     tasks: list[float]
     """How long each task took, in ms."""
+    cpu_tasks: list[float]
+    """The same, by the processor's time."""
     began: float
     """The begin mark, on the page's own clock (`performance.now()`), in ms."""
     length: float
@@ -66,13 +71,15 @@ def read(events: Iterable[Event]) -> Run:
     frames = sorted(event["ts"] for event in here if event["name"] == FRAME)
     bounds = [(start, stop) for start, stop in pairwise(frames) if not _touches((start, stop), pauses)]
     columns = [per_interval(union(spans(here, names)), bounds) for names in (WORK, SCRIPT, STYLE, LAYOUT, TASK)]
-    tasks = [(stop - start) / 1000 for start, stop in union(spans(here, TASK)) if not _touches((start, stop), pauses)]
+    columns.append(per_start(outermost(here, WORK), bounds))
+    tasks = [event for event in outermost(here, TASK) if not _touches(_span(event), pauses)]
     return Run(
         frames=[
             Frame((start - low) / 1000, *(column[number] / 1000 for column in columns))
             for number, (start, _) in enumerate(bounds)
         ],
-        tasks=tasks,
+        tasks=[event.get("dur", 0) / 1000 for event in tasks],
+        cpu_tasks=[_cpu(event) / 1000 for event in tasks],
         began=float(begin.get("args", {}).get("data", {}).get("startTime") or 0.0),
         length=(high - low) / 1000,
     )
@@ -90,11 +97,25 @@ def _touches(span: Interval, others: Sequence[Interval]) -> bool:
 
 def spans(events: Iterable[Event], names: frozenset[str]) -> list[Interval]:
     """Where the complete events of these names lie, in microseconds."""
-    return [
-        (event["ts"], event["ts"] + event.get("dur", 0))
-        for event in events
-        if event.get("ph") == "X" and event["name"] in names
-    ]
+    return [_span(event) for event in events if event.get("ph") == "X" and event["name"] in names]
+
+
+def outermost(events: Iterable[Event], names: frozenset[str]) -> list[Event]:
+    """The complete events of these names that lie in no other such one, in order. Those of one thread are nested."""
+    found: list[Event] = []
+    chosen = [event for event in events if event.get("ph") == "X" and event["name"] in names]
+    for event in sorted(chosen, key=lambda event: (event["ts"], -event.get("dur", 0))):
+        if not found or event["ts"] >= _span(found[-1])[1]:
+            found.append(event)
+    return found
+
+
+def _span(event: Event) -> Interval:
+    return event["ts"], event["ts"] + event.get("dur", 0)
+
+
+def _cpu(event: Event) -> float:
+    return float(event.get("tdur", event.get("dur", 0)))
 
 
 def union(intervals: Iterable[Interval]) -> list[Interval]:
@@ -121,4 +142,15 @@ def per_interval(work: Sequence[Interval], bounds: Sequence[Interval]) -> list[f
             total += min(work[at][1], high) - max(work[at][0], low)
             at += 1
         sums.append(total)
+    return sums
+
+
+def per_start(events: Sequence[Event], bounds: Sequence[Interval]) -> list[float]:
+    """The processor's time of the events that begin in each of `bounds`."""
+    starts = [low for low, _ in bounds]
+    sums = [0.0] * len(bounds)
+    for event in events:
+        number = bisect_right(starts, event["ts"]) - 1
+        if number >= 0 and event["ts"] < bounds[number][1]:
+            sums[number] += _cpu(event)
     return sums

@@ -20,8 +20,8 @@ def mark(name, ts, **args):
     return {**HERE, "cat": "blink.user_timing", "name": name, "ph": "I", "ts": ts, "args": args}
 
 
-def did(name, ts, dur):
-    return {**HERE, "cat": "devtools.timeline", "name": name, "ph": "X", "ts": ts, "dur": dur}
+def did(name, ts, dur, **more):
+    return {**HERE, "cat": "devtools.timeline", "name": name, "ph": "X", "ts": ts, "dur": dur, **more}
 
 
 def commit(ts):
@@ -53,7 +53,7 @@ def test_a_frame_reaches_from_the_commit_before_to_its_own():
     run = read([
         mark("bench:begin", 1000, data={"startTime": 77.5}),
         commit(2000),
-        did("FunctionCall", 2500, 3000), did("Layout", 3000, 1000), did("UpdateLayoutTree", 6000, 500),
+        did("FunctionCall", 2500, 3000, tdur=1800), did("Layout", 3000, 1000), did("UpdateLayoutTree", 6000, 500),
         did("Paint", 7000, 900), did("RunTask", 2400, 5600),
         commit(12_000),
         did("FunctionCall", 11_500, 1000),  # reaches into the next one
@@ -62,10 +62,10 @@ def test_a_frame_reaches_from_the_commit_before_to_its_own():
         {**did("FunctionCall", 4000, 9000), "tid": 2},
     ])  # fmt: skip
     assert run.frames == [
-        Frame(at=1, work=4, script=3.5, style=0.5, layout=1, busy=5.6),
-        Frame(at=11, work=0.5, script=0.5, style=0, layout=0, busy=0),
+        Frame(at=1, work=4, script=3.5, style=0.5, layout=1, busy=5.6, cpu=3.3),
+        Frame(at=11, work=0.5, script=0.5, style=0, layout=0, busy=0, cpu=0),
     ]
-    assert (run.began, run.length, run.tasks) == (77.5, 39, [5.6])
+    assert (run.began, run.length, run.tasks, run.cpu_tasks) == (77.5, 39, [5.6], [5.6])
 
 
 def test_what_the_benchmark_did_itself_is_left_out():
@@ -92,9 +92,8 @@ def test_percentiles():
 
 def run_of(works, length=100.0, began=0.0):
     step = length / len(works)
-    return Run(
-        [Frame(number * step, work, work, 0, 0, work) for number, work in enumerate(works)], list(works), began, length
-    )
+    frames = [Frame(number * step, work, work, 0, 0, work, work) for number, work in enumerate(works)]
+    return Run(frames, list(works), list(works), began, length)
 
 
 def test_tenths_are_of_what_is_shown_or_else_of_the_time():
