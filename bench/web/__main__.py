@@ -43,13 +43,13 @@ def main(only: str, traces: bool, publish: bool, redraw: Path | None, **chosen: 
     subjects = [name.strip() for name in only.split(",")]
     if unknown := set(subjects) - set(TITLES):
         raise click.BadParameter(f"{', '.join(sorted(unknown))}: choose from {', '.join(TITLES)}")
-    settings = Settings(**chosen, many_characters=chosen["characters"] // 4, keep_traces=traces)
-    loads = [os.getloadavg()[0]]
+    settings = Settings(**chosen, many_characters=int(chosen["characters"] * 0.15), keep_traces=traces)
+    commit, loads = _commit(), [os.getloadavg()[0]]
     found = everything(subjects, settings)
     loads.append(os.getloadavg()[0])
     results = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "commit": _commit(),
+        "commit": commit,
         "command": shlex.join(["python", "-m", "bench.web", *sys.argv[1:]]),
         "machine": machine(),
         "load": loads,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.report import DASH, milliseconds, size, table
+from bench.report import DASH, milliseconds, pair, size, table
 from bench.web.figures import LIMIT, LONG
 
 Results = dict[str, Any]
@@ -86,12 +86,12 @@ def _tables(rows: list[dict[str, Any]], results: Results) -> list[str]:
         [(titles[row["subject"]], *map(milliseconds, row["p95_per_tenth"])) for row in rows],
     )
     parts = table(
-        ("p95 in the last tenth, ms", "script", "style", "layout", "all tasks", "script, style, layout: CPU time (first tenth)"),
+        ("p95 in the last tenth, ms", "script", "style", "layout", "all tasks (first tenth)", "script, style, layout: CPU time (first tenth)"),
         [
             (
                 titles[row["subject"]],
                 *(milliseconds(row["parts_p95"][part][-1]) for part in ("script", "style", "layout")),
-                milliseconds(row["busy_p95"][-1]),
+                f"{milliseconds(row['busy_p95'][-1])} ({milliseconds(row['busy_p95'][0])})",
                 f"{milliseconds(row['cpu_p95'][-1])} ({milliseconds(row['cpu_p95'][0])})",
             )
             for row in rows
@@ -122,6 +122,7 @@ def _many(row: dict[str, Any]) -> str:
         (f"input delay p50 / p95 / longest of {row['inputs']:,} key presses, ms", _three(row["input_delay"])),
         ("work per frame p50 / p95 / p99, first tenth, ms", _three(row["first"])),
         ("work per frame p50 / p95 / p99, last tenth, ms", _three(row["last"])),
+        ("p95 of CPU time in that work, first and last tenth, ms", pair(*row["cpu_p95"])),
         (f"tasks over {LONG:g} ms (longest)", f"{row['long_tasks']:,} ({milliseconds(row['longest_task'])})"),
         (
             f"tasks over {LONG:g} ms of CPU time (longest)",
@@ -130,8 +131,11 @@ def _many(row: dict[str, Any]) -> str:
         ("frames a second", f"{row['frames'] / row['seconds']:.0f}"),
     ]
     cut = f" Cut off after {row['seconds']:.0f} s." if row["timed_out"] else ""
-    heading = f"### {row['streams']} answers at once in one page, {row['characters']:,} characters each"
-    return f"{heading}\n\n{table(('', 'figure'), lines)}{cut}"
+    heading = f"### {row['streams']} answers at once in one page"
+    each = f"Each of {row['characters']:,} characters, {row['tokens_per_s']:g} tokens a second."
+    alone = f" Measured by itself on {row['date']} at commit `{row['commit']}`." if "date" in row else ""
+    load = f" The machine's load was {row['load'][0]:.1f} before and {row['load'][1]:.1f} after." if "load" in row else ""
+    return f"{heading}\n\n{each}{load}{alone}{cut}\n\n{table(('', 'figure'), lines)}"
 
 
 def _long(row: dict[str, Any]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 import time
@@ -66,8 +67,9 @@ class Settings:
     most: float = 120.0
     """A page that is not done after so long is cut off."""
     streams: int = 20
-    many_characters: int = 50_000
-    """Of each of the many answers, at the pace of one."""
+    many_characters: int = 30_000
+    many_tokens_per_s: float = 50.0
+    """Of each of the many answers."""
     keep_traces: bool = False
 
     @property
@@ -103,9 +105,10 @@ def measure(subject: str, settings: Settings) -> dict[str, Any]:
     many = subject == "many"
     characters = settings.many_characters if many else settings.characters
     text = document(characters)
-    expected = settings.pace * characters / settings.token
+    pace = 1 / settings.many_tokens_per_s if many else settings.pace
+    expected = pace * characters / settings.token
     path = {"studio": "/", "many": f"/bench/?show={settings.streams}"}.get(subject, f"/bench/?show={subject}")
-    with serving(text, settings.token, settings.pace) as address, sync_playwright() as playwright:
+    with serving(text, settings.token, pace) as address, sync_playwright() as playwright:
         browser = launch(playwright)
         page = open_page(browser, address, path)
         watch = Watch(browser, page, expected, max(settings.most, 1.5 * expected))
@@ -137,7 +140,7 @@ def measure(subject: str, settings: Settings) -> dict[str, Any]:
             "collected": watch.collected,
         }
         if many:
-            result |= _responsiveness(page, settings.streams)
+            result |= _responsiveness(page, settings)
         browser.close()
     return result
 
@@ -151,10 +154,11 @@ def _ask_studio(page: Page) -> None:
         page.wait_for_timeout(20)
 
 
-def _responsiveness(page: Page, streams: int) -> dict[str, Any]:
+def _responsiveness(page: Page, settings: Settings) -> dict[str, Any]:
     gaps, delays = page.evaluate("[bench.gaps, bench.inputDelays]")
     return {
-        "streams": streams,
+        "streams": settings.streams,
+        "tokens_per_s": settings.many_tokens_per_s,
         "gap": [percentile(gaps, 0.5), percentile(gaps, 0.95), max(gaps)],
         "input_delay": [percentile(delays, 0.5), percentile(delays, 0.95), max(delays, default=None)],
         "inputs": len(delays),
@@ -167,7 +171,8 @@ def everything(subjects: list[str], settings: Settings) -> list[dict[str, Any]]:
     found = []
     for subject in subjects:
         click.echo(f"{TITLES[subject]} …", nl=False)
-        result = measure(subject, settings)
+        before = os.getloadavg()[0]
+        result = measure(subject, settings) | {"load": [before, os.getloadavg()[0]]}
         found.append(result)
         first, last = result["first"][1], result["last"][1]
         said = " / ".join("–" if value is None else f"{value:.1f}" for value in (first, last))
