@@ -34,8 +34,9 @@ RESULTS = PLACE / "web" / "results.json"
 @click.option("--streams", default=20, show_default=True, help="Of the page with many answers.")
 @click.option("--traces", is_flag=True, help="Keep the traces, in .bench/web/traces.")
 @click.option("--publish", is_flag=True, help="Write the figures into docs/performance-web.md, and draw its picture.")
+@click.option("--note", default="", help="A sentence about how it was run, for the report.")
 @click.option("--redraw", type=click.Path(exists=True, path_type=Path), help="Only publish what this JSON holds.")
-def main(only: str, traces: bool, publish: bool, redraw: Path | None, **chosen: Any) -> None:
+def main(only: str, traces: bool, publish: bool, note: str, redraw: Path | None, **chosen: Any) -> None:
     """Measure what a long streamed answer costs in the browser: best with nothing else on the machine."""
     if redraw:
         publish_results(json.loads(redraw.read_text()))
@@ -53,6 +54,7 @@ def main(only: str, traces: bool, publish: bool, redraw: Path | None, **chosen: 
         "command": shlex.join(["python", "-m", "bench.web", *sys.argv[1:]]),
         "machine": machine(),
         "load": loads,
+        "note": note,
         "versions": _versions(),
         "parameters": asdict(settings),
         "titles": TITLES,

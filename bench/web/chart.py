@@ -50,7 +50,7 @@ def chart(results: dict[str, Any]) -> str | None:
         labels.append((points[-1][1], kind, f"{results['titles'][kind]} {last:.0f} ms"))
     body += [_text(_x(9) + 14, y + 4, words) for y, words in _apart(labels)]
     root = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}"'
-    place = f"{results['machine']['cpu']} · {results['versions'].get('Chromium', 'Chromium')} · {results['date'][:10]}"
+    place = f"{results['machine']['cpu']} · Chromium {results['versions'].get('Chromium', '')} · {results['date'][:10]}"
     return "\n".join(
         [
             root + ' role="img" aria-labelledby="title">',

@@ -45,7 +45,7 @@ def origin(results: Results) -> str:
         f"{chosen['characters']:,} characters, {chosen['token']} characters a token, "
         f"{chosen['characters'] / chosen['token'] / chosen['seconds']:,.0f} "
         f"tokens a second. The server, the sim and the browser shared the cores; the machine's load was {loads} "
-        "at the beginning and the end."
+        "at the beginning and the end." + (f" {results['note']}" if results.get("note") else "")
     )
 
 

@@ -127,7 +127,10 @@ def results():
         "rows": [
             row("studio", [2.0] * 90 + [2.5] * 10),
             row("react-markdown", [float(n * 3) for n in range(100)], timed_out=True),
-            row("many", [1.0] * 10, streams=20, tokens_per_s=50.0, load=[1.0, 2.0], gap=[16.0, 17.0, 40.0], input_delay=[1.0, 2.0, 9.0], inputs=50),
+            row(
+                "many", [1.0] * 10, streams=20, tokens_per_s=50.0, load=[1.0, 2.0], gap=[16.0, 17.0, 40.0],
+                input_delay=[1.0, 2.0, 9.0], inputs=50,
+            ),
         ],
     }  # fmt: skip
 
