@@ -1,6 +1,6 @@
 # Penstock: everything a checkout needs. Only python3, make and git are assumed.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test unit style types layers web bench soak soak-page lock clean system
+.PHONY: help setup run test unit style types layers web bench bench-web soak soak-page lock clean system
 
 UV      := .tools/bin/uv
 UV_VERSION := 0.13.8
@@ -63,6 +63,9 @@ layers: setup  ## import-linter: who may import whom
 
 bench: setup  ## cost per event beside nginx, Envoy, sglang-router and LiteLLM (long; run it alone)
 	@$(PY) -m bench $(ARGS)
+
+bench-web: setup system  ## work per frame of a long answer in the browser, beside react-markdown and Streamdown
+	@$(PY) -m bench.web $(ARGS)
 
 soak: setup  ## 10000 random stories with faults, every one judged (PENSTOCK_SEED=7: the same again)
 	@PENSTOCK_RUNS=$${PENSTOCK_RUNS:-10000} $(PY) -m pytest -q -s --tb=short tests/faults/test_random_runs.py $(ARGS)
