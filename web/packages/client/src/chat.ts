@@ -67,6 +67,7 @@ export class Chat {
   #ask: AskOptions = {};
   #queued: readonly Queued[] = [];
   #error: ChatError | null = null;
+  #unread: ChatError | null = null; // why the conversation could not be read last time
   #finished = new WeakSet<Answer>();
   #comparing: string[] = [];
   #choosing = 0;
@@ -228,10 +229,13 @@ export class Chat {
     if (!this.#transport.load) return;
     try {
       const kept = await this.#transport.load();
+      if (this.#unread !== null && this.#error === this.#unread) this.clearError(); // it can be read now
+      this.#unread = null;
       if (kept) this.load(kept);
     } catch (error) {
-      if (error instanceof ChatError) this.#fail(error);
-      else this.#fail(new ChatError({ code: "unreachable", message: "The server could not be reached.", retryable: true }));
+      const unreachable = { code: "unreachable", message: "The server could not be reached.", retryable: true };
+      this.#unread = error instanceof ChatError ? error : new ChatError(unreachable);
+      this.#fail(this.#unread);
     }
   };
 
