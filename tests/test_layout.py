@@ -37,8 +37,6 @@ TESTED_ELSEWHERE = {
     "sim/server.py": "tests/sim/test_process.py",
     "sim/voices/base.py": "tests/sim/test_openai_chat.py",
     "sim/voices/openai_chat.py": "tests/sim/test_openai_chat.py",
-    "stores/migrations/env.py": "tests/stores/test_tables.py",
-    "stores/migrations/versions/0001_conversations.py": "tests/stores/test_tables.py",
     "upstreams/demo_answers.py": "tests/upstreams/test_demo.py",
     "upstreams/demo_quote.py": "tests/upstreams/test_demo.py",
     "upstreams/demo_shapes.py": "tests/upstreams/test_demo.py",

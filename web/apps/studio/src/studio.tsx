@@ -74,7 +74,8 @@ export function Studio() {
 /** What went wrong and belongs to no answer. */
 function Failure({ chat }: { chat: Chat }) {
   const error = useChatValue(chat, (snapshot) => (snapshot.messages.at(-1)?.error ? null : snapshot.error));
-  if (!error) return null;
+  const { trouble } = useExternal(shelf);
+  if (!error || (trouble === "unreachable" && error.code === "unreachable")) return null; // said once already
   return (
     <p className="banner" role="alert">
       {error.message}

@@ -36,6 +36,7 @@ export class Chat {
   #ask: AskOptions = {};
   #queued: readonly Queued[] = [];
   #error: ChatError | null = null;
+  #unread: ChatError | null = null; // why the conversation could not be read last time
   #finished = new WeakSet<Answer>();
   #comparing: string[] = [];
   #choosing = 0;
@@ -206,13 +207,16 @@ export class Chat {
       const kept = await this.#transport.load(loading.signal);
       if (loading.signal.aborted) return; // left meanwhile
       this.#unloaded = false;
+      if (this.#unread !== null && this.#error === this.#unread) this.clearError(); // it can be read now
+      this.#unread = null;
       if (kept) this.load(kept);
     } catch (error) {
       if (loading.signal.aborted) return;
       const unreachable = { code: "unreachable", message: "The server could not be reached.", retryable: true };
       this.#unloaded = true; // tried again when the network is back
       this.#listen();
-      this.#fail(error instanceof ChatError ? error : new ChatError(unreachable));
+      this.#unread = error instanceof ChatError ? error : new ChatError(unreachable);
+      this.#fail(this.#unread);
     } finally {
       if (this.#loading === loading) this.#loading = null;
     }

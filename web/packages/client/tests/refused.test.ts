@@ -90,3 +90,16 @@ test("an answer that waits for its turn is asked for again, though its refused s
   expect(server.asked).toBe(2);
   expect(server.attached).toEqual([]);
 });
+
+test("that the conversation could not be read is forgotten once it can be", async () => {
+  const server = new Server();
+  const chat = createChat({ transport: server, model: "m" });
+  await chat.sendMessage({ text: "hello" });
+  const { load } = server;
+  server.load = () => Promise.reject(new TypeError("network"));
+  await chat.resume();
+  expect(chat.getSnapshot().error?.code).toBe("unreachable");
+  server.load = load;
+  await chat.resume();
+  expect(chat.getSnapshot().error).toBe(null);
+});
