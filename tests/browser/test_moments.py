@@ -67,11 +67,14 @@ class Moment:
         self.chat.reopens()
 
     def background(self) -> None:
-        session = self.chat.context.new_cdp_session(self.chat.page)
-        session.send("Page.setWebLifecycleState", {"state": "frozen"})
+        """As the page hears of it. (A headless Chromium takes `Page.setWebLifecycleState`, and freezes nothing.)"""
+        self.chat.page.evaluate(
+            "Object.defineProperty(document, 'visibilityState', { configurable: true, value: 'hidden' })"
+        )
+        self.chat.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
         self.rest(1.5)
-        session.send("Page.setWebLifecycleState", {"state": "active"})
-        session.detach()
+        self.chat.page.evaluate("delete document.visibilityState")
+        self.chat.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
 
     def kill(self) -> None:
         self.killed = True
