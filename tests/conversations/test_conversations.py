@@ -11,7 +11,7 @@ import pytest
 from penstock.conversations import conversations as module
 from penstock.conversations.conversations import Asked, Conversations, Question
 from penstock.conversations.records import Conversation, Message
-from penstock.conversations.store import Growth
+from penstock.conversations.store import Growth, Place
 from penstock.dialects.base import Request
 from penstock.exceptions import Refused, StorageFailed
 from penstock.gateway import Gateway, Tenant
@@ -163,6 +163,33 @@ async def test_an_upstream_that_refuses_leaves_the_question_and_no_answer(talks:
     assert (await talks.find(A, "talk-one")).leaf == "question-1"
     await talks.answer(A, "talk-one", asking(1))
     assert (await ended(talks))[1].text == "to the sea "
+
+
+async def test_an_answer_that_ends_while_it_is_being_written_down_has_no_word_twice(
+    talks: Conversations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = await talks.answer(A, "talk-one", asking(1, model="forever"))
+    store = talks._store
+    grow, end = store.grow, store.end
+    grown: list[str] = []
+
+    async def slowly(growths: Sequence[Growth]) -> None:
+        await grow(growths)
+        if growths and stream.end is None:
+            await talks._gateway.cancel(stream.id, A)
+
+    async def noted(place: Place, message: Message) -> None:
+        grown.append((await talks.messages(A, "talk-one"))[1].text)
+        await end(place, message)
+
+    monkeypatch.setattr(store, "grow", slowly)
+    monkeypatch.setattr(store, "end", noted)
+    await ended(talks)
+    await asyncio.sleep(0.1)
+    answer = (await ended(talks))[1]
+    assert answer.text == "on " * (stream.produced - 2)
+    assert len(grown) == 1, "it ends once"
+    assert answer.text.startswith(grown[0])
 
 
 async def test_stopped_what_was_seen_is_kept(talks: Conversations) -> None:

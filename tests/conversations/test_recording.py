@@ -94,22 +94,23 @@ async def test_an_answer_that_broke_off_keeps_what_was_said() -> None:
     assert (whole.error.code, whole.error.retryable) == ("stalled", True)
 
 
-@given(
-    st.lists(st.tuples(st.sampled_from([Token, Reasoning]), st.text(min_size=1, max_size=3)), max_size=30), st.data()
-)
+pieces = st.tuples(st.sampled_from([Token, Reasoning]), st.text(min_size=1, max_size=3), st.booleans())
+
+
+@given(st.lists(pieces, max_size=30), st.integers(0, 31))
 async def test_stopped_the_kept_text_is_the_seen_text(
-    said: list[tuple[type[Token | Reasoning], str]], data: st.DataObject
+    said: list[tuple[type[Token | Reasoning], str, bool]], seen: int
 ) -> None:
     there = stream()
     recording, _ = recorded(there)
-    for kind, text in said:
-        if data.draw(st.booleans()):
+    for kind, text, written in said:
+        if written:
             recording.kept(recording.news())
         there.append(encode_event(kind(text)))
-    seen = data.draw(st.integers(0, len(said) + 1))
+    seen = min(seen, len(said) + 1)
     there.finish(1.0, None, None, Done("cancelled", seen))
     whole = recording.message()
-    kept: list[Event] = [kind(text) for kind, text in said[: max(seen - 1, 0)]]
+    kept: list[Event] = [kind(text) for kind, text, _ in said[: max(seen - 1, 0)]]
     assert whole.text == "".join(event.text for event in kept if isinstance(event, Token))
     assert whole.reasoning == "".join(event.text for event in kept if isinstance(event, Reasoning))
     assert whole.outcome == "cancelled"

@@ -271,11 +271,14 @@ class Conversations:
     async def _commit(self) -> None:
         news, self._news = self._news, set()
         try:
-            growths = [(recording, recording.news()) for recording in news]
+            # Who ends while this is being written comes again. An end is the whole answer: nothing is appended before it.
+            over = [recording for recording in news if recording.ended]
+            growths = [(recording, recording.news()) for recording in news if not recording.ended]
             await self._store.grow([growth for _, growth in growths if growth.text or growth.reasoning])
             for recording, growth in growths:
                 recording.kept(growth)
-            for recording in [recording for recording in news if recording.ended]:
+                news.discard(recording)
+            for recording in over:
                 await self._end(recording)
                 news.discard(recording)
         except StorageFailed:
