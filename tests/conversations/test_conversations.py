@@ -121,6 +121,24 @@ async def test_the_model_is_asked_the_path_and_not_the_other_branches(talks: Con
     assert asked_of_models == [one, [*whole, ("user", "two")], [*whole, ("user", "another two")], one]
 
 
+async def test_what_was_just_said_is_known_though_it_is_not_written_down_yet(
+    talks: Conversations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "COMMIT_SECONDS", 30)
+    stream = await talks.answer(A, "talk-one", asking(1, "one"))
+    while stream.end is None:
+        await asyncio.sleep(0)
+    answer = (await talks.messages(A, "talk-one"))[1]
+    assert (answer.text, answer.state, answer.outcome) == ("one ", "ended", "completed")
+    await talks.answer(A, "talk-one", asking(2, "two", parent="answer-1"))
+    live = await talks.answer(A, "talk-one", asking(3, "three", parent="answer-1", model="forever"))
+    while live.produced < 5 or len(asked_of_models) < 2:
+        await asyncio.sleep(0.001)
+    assert asked_of_models[1] == [("user", "one"), ("assistant", "one "), ("user", "two")]
+    so_far = (await talks.messages(A, "talk-one"))[-1]
+    assert (so_far.state, so_far.text[:3]) == ("streaming", "on ")
+
+
 async def test_the_same_again_is_the_same_answer(talks: Conversations) -> None:
     first = await talks.answer(A, "talk-one", asking(1))
     assert await talks.answer(A, "talk-one", asking(1)) is first
@@ -158,9 +176,10 @@ async def test_words_that_can_not_be(talks: Conversations) -> None:
 async def test_an_upstream_that_refuses_leaves_the_question_and_no_answer(talks: Conversations) -> None:
     stream = await talks.answer(A, "talk-one", asking(1, model="broken"))
     assert (await refused(talks._gateway.ready(stream)))[0] == 502
-    while len(await talks.messages(A, "talk-one")) > 1:
-        await asyncio.sleep(0.005)
-    assert (await talks.find(A, "talk-one")).leaf == "question-1"
+    assert [message.id for message in await talks.messages(A, "talk-one")] == ["question-1"]
+    async with asyncio.timeout(10):
+        while (await talks.find(A, "talk-one")).leaf != "question-1":
+            await asyncio.sleep(0.005)
     await talks.answer(A, "talk-one", asking(1))
     assert (await ended(talks))[1].text == "to the sea "
 
@@ -235,8 +254,10 @@ async def test_who_listens_is_told_of_its_own(talks: Conversations) -> None:
     talks.listen(B, others.append)
     await talks.answer(A, "talk-one", asking(1))
     await ended(talks)
+    async with asyncio.timeout(10):
+        while len(mine) < 3:  # the question, the answer, its end
+            await asyncio.sleep(0.01)
     assert set(mine) == {"talk-one"}
-    assert len(mine) >= 3, "the question, the answer, its end"
     stop()
     before = len(mine)
     await talks.change(A, "talk-one", "new", None)

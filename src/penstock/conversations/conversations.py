@@ -122,11 +122,19 @@ class Conversations:
         """All branches, oldest first."""
         await self.start()
         kept = await self._store.messages(tenant.name, id)
-        return [await self._live(tenant, message) for message in kept]
+        live = [await self._live(tenant, message) for message in kept]
+        return [message for message in live if message is not None]
 
-    async def _live(self, tenant: Tenant, message: Message) -> Message:
-        """Without the stream, when its log is no longer kept."""
-        if message.stream is None or await self._gateway.journal.find(tenant.name, message.stream) is not None:
+    async def _live(self, tenant: Tenant, message: Message) -> Message | None:
+        """As it is by now: what is kept is a moment behind. Without the stream, when its log is no longer kept."""
+        if message.stream is None:
+            return message
+        recording = self._recordings.get(message.stream)
+        if recording is not None:
+            if recording.stream.refusal is not None:
+                return None
+            return recording.message() if recording.ended else recording.so_far()
+        if await self._gateway.journal.find(tenant.name, message.stream) is not None:
             return message
         return msgspec.structs.replace(message, stream=None)
 
@@ -167,6 +175,7 @@ class Conversations:
             if stream is not None:
                 await self._gateway.cancel(stream.id, tenant)
                 await self._gateway.journal.set_aside(stream)  # its ids are free again
+                self._recordings.pop(stream.id, None)
         await self._store.delete(tenant.name, id)
         self._changed(tenant.name, id)
 
@@ -175,7 +184,7 @@ class Conversations:
         await self.start()
         check_id(id, "conversation")
         check_id(asked.id, "id")
-        kept = {message.id: message for message in await self._store.messages(tenant.name, id)}
+        kept = {message.id: message for message in await self.messages(tenant, id)}
         if (before := kept.get(asked.id)) is not None:
             return await self._again(tenant, before)
         question = self._question(asked, kept)
@@ -272,6 +281,7 @@ class Conversations:
         news, self._news = self._news, set()
         try:
             # Who ends while this is being written comes again. An end is the whole answer: nothing is appended before it.
+            news = {recording for recording in news if recording.stream.id in self._recordings}  # or it was deleted
             over = [recording for recording in news if recording.ended]
             growths = [(recording, recording.news()) for recording in news if not recording.ended]
             await self._store.grow([growth for _, growth in growths if growth.text or growth.reasoning])
@@ -279,7 +289,8 @@ class Conversations:
                 recording.kept(growth)
                 news.discard(recording)
             for recording in over:
-                await self._end(recording)
+                if recording.stream.id in self._recordings:
+                    await self._end(recording)
                 news.discard(recording)
         except StorageFailed:
             self._news |= news

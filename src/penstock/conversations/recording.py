@@ -74,11 +74,14 @@ class Recording:
         self._text.clear()
         self._reasoning.clear()
 
+    def so_far(self) -> Message:
+        """The answer, while it is being made."""
+        text, reasoning = self._said()
+        return msgspec.structs.replace(self.answer, text=text, reasoning=reasoning)
+
     def message(self) -> Message:
         """The whole answer, at its end."""
-        now = self.news()
-        text = "".join([*(growth.text for growth in self._before), now.text])
-        reasoning = "".join([*(growth.reasoning for growth in self._before), now.reasoning])
+        text, reasoning = self._said()
         last = self._last or Error("interrupted", "the answer was not followed to its end", True, "interrupted")
         if isinstance(last, Done) and last.kept is not None:
             at = bisect_right(self._offsets, last.kept) - 1
@@ -96,6 +99,11 @@ class Recording:
         )
 
     # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _said(self) -> tuple[str, str]:
+        now = self.news()
+        text = "".join([*(growth.text for growth in self._before), now.text])
+        return text, "".join([*(growth.reasoning for growth in self._before), now.reasoning])
 
     def _read(self, id: bytes, block: bytes) -> None:
         event = decode_event(block)

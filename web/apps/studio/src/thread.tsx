@@ -26,7 +26,7 @@ function turnsOf({ messages, siblings }: Snapshot): string {
       if (message.role === "user") return message.id;
       // Asked for together, of several models (see `Chat.compare`): they are shown side by side.
       const together = /^(.+-)\d$/.exec(message.id)?.[1];
-      const group = together ? siblings.get(message.id)!.filter((id) => id.startsWith(together)) : [];
+      const group = together ? siblings.get(message.id)!.filter((id) => id.startsWith(together)).sort() : [];
       return group.length > 1 ? group.join("+") : message.id;
     })
     .join(" ");
