@@ -122,8 +122,9 @@ def routes(conversations: Conversations, access: Access) -> APIRouter:
     async def conversation(request: Request, id: str) -> Response:
         """One of them, with all its messages."""
         tenant = access.tenant(request.scope)
-        found = await conversations.find(tenant, id)
-        body = {"conversation": found, "messages": await conversations.messages(tenant, id)}
+        # In this order the leaf is never older than the messages: who asks would go back to it.
+        messages = await conversations.messages(tenant, id)
+        body = {"conversation": await conversations.find(tenant, id), "messages": messages}
         return _json(body, request.headers.get("if-none-match"))
 
     @router.patch("/{id}")

@@ -41,6 +41,7 @@ export class Chat {
   #comparing: string[] = [];
   #choosing = 0;
   #loading: AbortController | null = null;
+  #stale = false;
   #unloaded = false;
   #snapshot: Snapshot | null = null;
   #before: Snapshot | null = null;
@@ -201,7 +202,12 @@ export class Chat {
   /** After a reload: the conversation from the server, if it keeps one, and then as `reattach`. */
   resume = async (): Promise<void> => {
     this.reattach();
-    if (!this.#transport.load || this.#loading) return;
+    if (!this.#transport.load) return;
+    if (this.#loading) {
+      this.#stale = true; // what is being read may be from before whatever was the reason to ask
+      return;
+    }
+    this.#stale = false;
     const loading = (this.#loading = new AbortController());
     try {
       const kept = await this.#transport.load(loading.signal);
@@ -220,6 +226,7 @@ export class Chat {
     } finally {
       if (this.#loading === loading) this.#loading = null;
     }
+    if (this.#stale) await this.resume();
   };
 
   /** The same as `resume`, by the name that the AI SDK has for it. */

@@ -70,6 +70,27 @@ const clock = {
   },
 };
 
+test("what changes while the conversation is being read is read as well", async () => {
+  let reads = 0;
+  let letGo = () => {};
+  const server = new Server();
+  const kept = server.load;
+  server.load = async () => {
+    reads += 1;
+    if (reads === 1) await new Promise<void>((resolve) => (letGo = resolve));
+    return kept();
+  };
+  const chat = createChat({ transport: server, model: "m" });
+  const first = chat.resume();
+  await null;
+  await chat.resume();
+  await chat.resume();
+  expect(reads).toBe(1);
+  letGo();
+  await first;
+  expect(reads).toBe(2);
+});
+
 test("a refused answer stays in sight when the server says that it keeps none", async () => {
   const server = new Server(refusal(502, null));
   const chat = createChat({ transport: server, model: "m" });
