@@ -211,6 +211,50 @@ async def test_an_answer_that_ends_while_it_is_being_written_down_has_no_word_tw
     assert answer.text.startswith(grown[0])
 
 
+async def test_who_reads_while_it_is_being_written_down_reads_all_and_takes_nothing(
+    talks: Conversations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = await talks.answer(A, "talk-one", asking(1, model="forever"))
+    store = talks._store
+    grow, end, messages = store.grow, store.end, store.messages
+    read: list[str] = []
+
+    async def slowly(growths: Sequence[Growth]) -> None:
+        before = stream.produced
+        while stream.end is None and stream.produced < before + 3:
+            await asyncio.sleep(0.001)
+        if stream.end is None:
+            read.append((await talks.messages(A, "talk-one"))[1].text)
+        await grow(growths)
+        if len(read) == 3 and stream.end is None:
+            await talks._gateway.cancel(stream.id, A)
+
+    ending = asyncio.Event()
+
+    async def ends(place: Place, message: Message) -> None:
+        await end(place, message)
+        ending.set()
+
+    async def behind(tenant: str, id: str) -> list[Message]:
+        """What was read is from before the end, which is written down, and told, before the reader comes to look."""
+        kept = await messages(tenant, id)
+        if stream.end is not None and kept[1].state == "streaming":
+            await ending.wait()
+            await asyncio.sleep(0.01)
+        return kept
+
+    monkeypatch.setattr(store, "grow", slowly)
+    monkeypatch.setattr(store, "end", ends)
+    monkeypatch.setattr(store, "messages", behind)
+    while stream.end is None:
+        await asyncio.sleep(0.001)
+    answer = (await talks.messages(A, "talk-one"))[1]
+    whole = "on " * (stream.produced - 2)
+    assert (answer.text, answer.state) == (whole, "ended")
+    assert (await ended(talks))[1].text == whole
+    assert all(whole.startswith(text) for text in read)
+
+
 async def test_stopped_what_was_seen_is_kept(talks: Conversations) -> None:
     stream = await talks.answer(A, "talk-one", asking(1, model="forever"))
     while stream.produced < 8:

@@ -114,3 +114,30 @@ async def test_stopped_the_kept_text_is_the_seen_text(
     assert whole.text == "".join(event.text for event in kept if isinstance(event, Token))
     assert whole.reasoning == "".join(event.text for event in kept if isinstance(event, Reasoning))
     assert whole.outcome == "cancelled"
+
+
+steps = st.lists(st.one_of(st.text(min_size=1, max_size=3), st.sampled_from([1, 2, 3])), max_size=40)
+LOOK, WRITE, WRITTEN = 1, 2, 3
+
+
+@given(steps)
+async def test_whoever_looks_while_it_is_being_written_down_takes_no_word_from_it(steps: list[str | int]) -> None:
+    """The writer waits for the disk between `news` and `kept`; meanwhile words come, and somebody reads them."""
+    there = stream()
+    recording, _ = recorded(there)
+    said, written, writing = "", "", None
+    for step in steps:
+        if isinstance(step, str):
+            there.append(encode_event(Token(step)))
+            said += step
+        elif step == LOOK:
+            assert recording.so_far().text == said
+        elif step == WRITE:
+            writing = recording.news()  # once more, if the first time failed
+        elif writing is not None:
+            recording.kept(writing)
+            written, writing = written + writing.text, None
+        assert said.startswith(written)
+    assert written + recording.news().text == said
+    there.finish(1.0, None, None, Done("completed"))
+    assert recording.message().text == said

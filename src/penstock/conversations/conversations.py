@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -121,15 +121,18 @@ class Conversations:
     async def messages(self, tenant: Tenant, id: str) -> list[Message]:
         """All branches, oldest first."""
         await self.start()
+        # A recording that is written down and gone by the time this has been read knows more than what was read.
+        recordings = dict(self._recordings)
         kept = await self._store.messages(tenant.name, id)
-        live = [await self._live(tenant, message) for message in kept]
+        recordings |= self._recordings
+        live = [await self._live(tenant, message, recordings) for message in kept]
         return [message for message in live if message is not None]
 
-    async def _live(self, tenant: Tenant, message: Message) -> Message | None:
+    async def _live(self, tenant: Tenant, message: Message, recordings: Mapping[str, Recording]) -> Message | None:
         """As it is by now: what is kept is a moment behind. Without the stream, when its log is no longer kept."""
         if message.stream is None:
             return message
-        recording = self._recordings.get(message.stream)
+        recording = recordings.get(message.stream)
         if recording is not None:
             if recording.stream.refusal is not None:
                 return None
@@ -276,8 +279,10 @@ class Conversations:
             except Exception:
                 log.exception("keeping answers failed")
                 await asyncio.sleep(RETRY_SECONDS)
+                self._woken.set()
 
     async def _commit(self) -> None:
+        """Write down what is new. Raises StorageFailed; what could not be written is new again."""
         news, self._news = self._news, set()
         try:
             # Who ends while this is being written comes again. An end is the whole answer: nothing is appended before it.
@@ -292,7 +297,7 @@ class Conversations:
                 if recording.stream.id in self._recordings:
                     await self._end(recording)
                 news.discard(recording)
-        except StorageFailed:
+        except BaseException:  # the storage failed, or the server leaves: what is not written down is written later
             self._news |= news
             raise
 

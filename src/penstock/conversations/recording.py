@@ -36,6 +36,8 @@ class Recording:
         self._before: list[Growth] = []
         self._text: list[str] = []
         self._reasoning: list[str] = []
+        self._newly = (0, 0)
+        """How many pieces of those the last `news` held. What is read after it, by whoever looks, is the next news."""
         self._lengths = array("Q", [0, 0])
         """How much there was, text and reasoning, after each offset of `_offsets`."""
         self._offsets = array("Q", [0])
@@ -60,19 +62,18 @@ class Recording:
     # -- the writer's side -------------------------------------------------------------------------------------------
 
     def news(self) -> Growth:
-        """What was said since it was last `kept`."""
-        data, self._blocks = b"".join(self._blocks), []
-        for framed in data.split(b"\n\n"):  # canonical blocks hold no empty line
-            if framed.startswith(b"id: "):
-                id, _, block = framed.partition(b"\n")
-                self._read(id[4:], block + b"\n\n")
+        """What was said since it was last `kept`. For the one writer alone."""
+        self._take()
+        self._newly = (len(self._text), len(self._reasoning))
         return Growth(self.place, "".join(self._text), "".join(self._reasoning))
 
     def kept(self, growth: Growth) -> None:
-        """It was written down."""
+        """The last news was written down."""
         self._before.append(growth)
-        self._text.clear()
-        self._reasoning.clear()
+        text, reasoning = self._newly
+        del self._text[:text]
+        del self._reasoning[:reasoning]
+        self._newly = (0, 0)
 
     def so_far(self) -> Message:
         """The answer, while it is being made."""
@@ -100,10 +101,17 @@ class Recording:
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
+    def _take(self) -> None:
+        data, self._blocks = b"".join(self._blocks), []
+        for framed in data.split(b"\n\n"):  # canonical blocks hold no empty line
+            if framed.startswith(b"id: "):
+                id, _, block = framed.partition(b"\n")
+                self._read(id[4:], block + b"\n\n")
+
     def _said(self) -> tuple[str, str]:
-        now = self.news()
-        text = "".join([*(growth.text for growth in self._before), now.text])
-        return text, "".join([*(growth.reasoning for growth in self._before), now.reasoning])
+        self._take()
+        text = "".join([*(growth.text for growth in self._before), *self._text])
+        return text, "".join([*(growth.reasoning for growth in self._before), *self._reasoning])
 
     def _read(self, id: bytes, block: bytes) -> None:
         event = decode_event(block)
