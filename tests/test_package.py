@@ -40,8 +40,7 @@ def test_the_page_is_in_the_wheel(wheel: Path) -> None:
 
 
 def test_it_runs_with_its_declared_dependencies_and_no_others(wheel: Path, tmp_path: Path) -> None:
-    if not UV.exists():
-        pytest.skip("there is no uv here: `make setup` brings it")
+    assert UV.exists(), "`make setup` brings it"
     python = tmp_path / "venv" / "bin" / "python"
     lock = ROOT / "requirements.lock"
     for command in (

@@ -75,7 +75,7 @@ def demo(host: str, port: int, database: str | None) -> None:
         click.echo(f"note: {note}", err=True)
     config = demo_config(found)
     config.storage.database = database or f"sqlite:///{data_folder() / 'demo.db'}"
-    _listen(config, host, port)
+    _listen(config, host, port, "--database")
 
 
 @main.command()
@@ -151,7 +151,8 @@ def _import_from_here() -> None:
         sys.path.insert(0, str(Path.cwd()))
 
 
-def _listen(config: Config, host: str | None, port: int | None) -> None:
+def _listen(config: Config, host: str | None, port: int | None, database: str = "storage.database") -> None:
+    """`database` is where the address of the storage was named, for who has to change it."""
     import uvloop
 
     from penstock.server.listen import bind
@@ -189,7 +190,7 @@ def _listen(config: Config, host: str | None, port: int | None) -> None:
         try:
             await app.start()
         except StorageFailed as error:
-            raise ConfigError(f"storage.database: {error.message}") from None
+            raise ConfigError(f"{database}: {error.message}") from None
         await serve_on(app, listener, grace=config.server.grace, started=started)
         threading.Thread(target=_leave, args=(asyncio.get_running_loop(),), name="penstock-leave", daemon=True).start()
 

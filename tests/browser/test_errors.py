@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.chat import Chat, OpenChat
 from tests.browser.place import DEADLINE, Place, cue, opened
@@ -164,7 +164,7 @@ def test_a_first_message_survives_a_reload_before_the_server_has_it(chat: Chat, 
 def test_a_question_whose_acceptance_was_lost_is_not_asked_twice(chat: Chat, place: Place) -> None:
     sent: list[object] = []
 
-    def swallow(route) -> None:  # type: ignore[no-untyped-def]
+    def swallow(route: Route) -> None:
         sent.append(route.request.post_data_json["id"])
         if len(sent) == 1:
             route.fetch()  # the server has it, and the page never hears of that

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -127,7 +127,14 @@ def test_whatever_happens_every_word_is_there_once(browser: Browser, mortal: Pla
     leave(chat)
 
 
-def one_answer(dice: random.Random, chat: Chat, place: Place, plug: Plug, number: int, happening: list) -> None:  # type: ignore[type-arg]
+def one_answer(
+    dice: random.Random,
+    chat: Chat,
+    place: Place,
+    plug: Plug,
+    number: int,
+    happening: Sequence[Callable[[Moment], None]],
+) -> None:
     prompt, text = f"answer number {number}:", numbered(dice)
     chat.open()
     chat.asks(f"{prompt} {cue(text=text, pace=PACE, first_token_delay=dice.choice([0, 0.3]))}")

@@ -97,7 +97,9 @@ class SqlStore:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(lock)
-            raise StorageFailed(f"{database} is in use by another process") from None
+            raise StorageFailed(
+                f"{database} is in use by another process: end that one, or name another file"
+            ) from None
         self._lock = lock
 
     async def close(self) -> None:
