@@ -70,14 +70,50 @@ def test_axe_finds_nothing(open_chat: OpenChat, full: str, scheme: str, width: i
         found[title] = chat.axe(AXE)
         chat.presses("Escape")
         expect(chat.page.get_by_role("dialog")).to_have_count(0)
-    if width < 500 and not chat.sidebar.is_visible():
+    more_about(chat, "one of everything")
+    found["list"] = chat.axe(AXE)
+    assert {name: violations for name, violations in found.items() if violations} == {}
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_in_what_is_being_done(open_chat: OpenChat, scheme: str, width: int) -> None:
+    """What is there only for a while: an answer that is coming, what waits for it, and every little form."""
+    chat = open_chat(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    name = f"in {scheme}, {width} wide"
+    chat.asks(f"{name} {cue(text=ANSWER * 20, reasoning='It is thought about.', pace=0.05)}")
+    chat.reads_until("A heading")
+    chat.asks("the next one")
+    expect(chat.page.get_by_role("list", name="Sent after this answer")).to_be_visible()
+    found = {"streaming": chat.axe(AXE)}
+    assert not chat.ended
+    chat.clicks("Do not send it")
+    chat.clicks("Stop")
+    chat.sees("^stopped$")
+    chat.clicks("Edit: asks again, in another branch")
+    expect(chat.page.get_by_role("textbox", name="Your message, changed")).to_be_focused()
+    found["editing"] = chat.axe(AXE)
+    chat.presses("Escape")
+    more_about(chat, name)
+    chat.clicks("Rename")
+    expect(chat.page.get_by_role("textbox", name="The conversation's name")).to_be_focused()
+    found["naming"] = chat.axe(AXE)
+    chat.presses("Escape")
+    more_about(chat, name)
+    chat.clicks("Delete")
+    expect(chat.page.get_by_role("group", name=f"Delete {name}")).to_be_visible()
+    found["removing"] = chat.axe(AXE)
+    assert {name: violations for name, violations in found.items() if violations} == {}
+
+
+def more_about(chat: Chat, title: str) -> None:
+    """Open what can be done with a conversation in the list, which a narrow page shows only when asked."""
+    if not chat.sidebar.is_visible():
         chat.clicks("The list of conversations")
-    entry = chat.entry("one of everything")
+    entry = chat.entry(title)
     entry.hover()
     entry.locator("summary").click()
     expect(entry.get_by_role("button", name="Rename")).to_be_visible()
-    found["list"] = chat.axe(AXE)
-    assert {name: violations for name, violations in found.items() if violations} == {}
 
 
 def test_axe_would_find_something(chat: Chat) -> None:

@@ -243,3 +243,18 @@ def test_a_server_with_tenants_asks_for_a_key(browser: Browser) -> None:
         assert "sesame" not in chat.page.locator("main").inner_html()
         chat.context.close()
         assert not chat.complaints
+
+
+def test_a_long_question_is_folded(chat: Chat) -> None:
+    pasted = "\n".join(f"line {number} of what was pasted" for number in range(40))
+    chat.asks(f"{pasted}\n{cue(text='I see.')}")
+    chat.sees_the_end(1)
+    folded = chat.said.bounding_box()
+    assert folded is not None
+    chat.clicks("All of it")
+    expect(chat.page.get_by_role("button", name="Less")).to_have_attribute("aria-expanded", "true")
+    whole = chat.said.bounding_box()
+    assert whole is not None
+    assert whole["height"] > 3 * folded["height"]
+    chat.clicks("Less")
+    assert chat.said.bounding_box() == folded

@@ -35,7 +35,7 @@ function Question({ chat, id }: TurnProps) {
     <article className="turn person" aria-label="You">
       <h2 className="who">you</h2>
       <div className="said">
-        {editing ? <Edit text={message.text} onSend={send} onCancel={() => setEditing(false)} /> : <p>{message.text}</p>}
+        {editing ? <Edit text={message.text} onSend={send} onCancel={() => setEditing(false)} /> : <Said text={message.text} />}
         {!editing && (
           <div className="deeds">
             <Branches chat={chat} id={id} />
@@ -53,6 +53,22 @@ function Question({ chat, id }: TurnProps) {
         )}
       </div>
     </article>
+  );
+}
+
+/** What is long is folded: what was pasted is rarely what one wants to read again. */
+function Said({ text }: { text: string }) {
+  const [open, setOpen] = useState(false);
+  const long = text.length > 900 || text.split("\n", 13).length > 12;
+  return (
+    <>
+      <p data-folded={(long && !open) || undefined}>{text}</p>
+      {long && (
+        <button type="button" className="fold" aria-expanded={open} onClick={() => setOpen(!open)}>
+          {open ? "Less" : "All of it"}
+        </button>
+      )}
+    </>
   );
 }
 
