@@ -14,6 +14,7 @@ import { Sidebar } from "./sidebar.tsx";
 import { Thread } from "./thread.tsx";
 import { Deed } from "./turn.tsx";
 import { Welcome } from "./welcome.tsx";
+import { sentence } from "./words.ts";
 
 export function Studio() {
   const address = useAddress();
@@ -78,7 +79,7 @@ function Failure({ chat }: { chat: Chat }) {
   if (!error || (trouble === "unreachable" && error.code === "unreachable")) return null; // said once already
   return (
     <p className="banner" role="alert">
-      {error.message}
+      {sentence(error.message)}
       <Deed icon="close" name="Dismiss" onClick={chat.clearError} />
     </p>
   );

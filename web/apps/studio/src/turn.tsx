@@ -8,7 +8,7 @@ import { Icon } from "./icons.tsx";
 import { shelf } from "./library.ts";
 import { Markdown } from "./markdown.tsx";
 import { settings } from "./settings.ts";
-import { ending, figures, standing, type Kind } from "./words.ts";
+import { ending, figures, sentence, standing, type Kind } from "./words.ts";
 
 interface TurnProps {
   chat: Chat;
@@ -201,7 +201,7 @@ function Trouble({ chat, message }: { chat: Chat; message: Message }) {
   return (
     <div className="trouble" role="group" aria-label="What went wrong">
       <p>
-        <b>{begun ? "It broke off here. What came stays." : "There is no answer."}</b> {error?.message}
+        <b>{begun ? "It broke off here. What came stays." : "There is no answer."}</b> {error && sentence(error.message)}
       </p>
       {error && <code>{error.code}</code>}
       {error?.retryable !== false && (

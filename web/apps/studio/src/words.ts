@@ -71,6 +71,13 @@ export function figures(message: Message, price: Price | null): [name: string, v
   return found;
 }
 
+/** What a server says of an error, as a sentence of its own. */
+export function sentence(words: string): string {
+  const said = words.trim();
+  const end = /[.!?…:;]$/.test(said) || !said ? "" : ".";
+  return said.charAt(0).toUpperCase() + said.slice(1) + end;
+}
+
 /** When something was, as people say it. */
 export function when(at: number, now = Date.now()): string {
   const day = (time: number) => Math.floor((time - new Date(time).getTimezoneOffset() * 60_000) / 86_400_000);

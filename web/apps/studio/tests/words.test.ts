@@ -2,7 +2,7 @@
 
 import type { Message, Snapshot } from "@penstock/client";
 import { describe, expect, test } from "vitest";
-import { ending, figures, standing, when } from "../src/words.ts";
+import { ending, figures, sentence, standing, when } from "../src/words.ts";
 
 const LIVE: Snapshot = {
   id: "c", messages: [], leaf: null, all: [], siblings: new Map(), status: "streaming", phase: "streaming",
@@ -63,4 +63,10 @@ test("when it was", () => {
   expect([ago(1), ago(13), ago(24 * 3), ago(24 * 20), ago(24 * 90)]).toEqual([
     "Today", "Yesterday", "This week", "This month", "Earlier",
   ]);
+});
+
+test("what a server says is a sentence of its own", () => {
+  expect(sentence("the server stopped")).toBe("The server stopped.");
+  expect(sentence("Is it there?")).toBe("Is it there?");
+  expect(sentence("")).toBe("");
 });
