@@ -10,7 +10,7 @@ import { messageOf, userMessage, type Message, type StoredConversation, type Sto
 import type { AskOptions, ChatOptions, Listener } from "./options.ts";
 import { Outbox } from "./outbox.ts";
 import { shared, worst, type Queued, type Snapshot, type Status } from "./snapshot.ts";
-import { Tree } from "./tree.ts";
+import { Thread } from "./thread.ts";
 import type { Question, Transport } from "./transport.ts";
 
 /** Make the store of one chat. Nothing is sent before something is asked, or `resume` is called. */
@@ -28,8 +28,7 @@ export class Chat {
   #surroundings: Surroundings;
   #newId: () => string;
   #outbox: Outbox;
-  #tree = new Tree();
-  #nodes = new Map<string, Message | Answer>();
+  #thread = new Thread();
   #followers = new Map<string, Follower>();
   #listeners = new Set<Listener>();
   #leaf: string | null = null;
@@ -45,7 +44,6 @@ export class Chat {
   #unloaded = false;
   #snapshot: Snapshot | null = null;
   #before: Snapshot | null = null;
-  #siblings: ReadonlyMap<string, readonly string[]> | null = null;
   #tickOff: (() => void) | null = null;
   #unlisten: (() => void) | null = null;
 
@@ -94,21 +92,21 @@ export class Chat {
   /** Answer again, beside the answer there is. An answer that was never accepted is sent again instead. */
   regenerate = async (options: AskOptions & { messageId?: string } = {}): Promise<Message | null> => {
     const { messageId, ...ask } = options;
-    const target = this.#nodes.get(messageId ?? this.#leaf ?? "");
+    const target = this.#thread.get(messageId ?? this.#leaf);
     if (target === undefined) return null;
     const follower = this.#followers.get(target.id);
     if (follower?.unsent && (ask.model ?? target.model) === target.model) {
       this.#leaf = target.id;
       return this.#reopen(follower);
     }
-    const user = target instanceof Answer || target.role === "assistant" ? this.#nodes.get(target.parent ?? "") : target;
+    const user = target instanceof Answer || target.role === "assistant" ? this.#thread.get(target.parent) : target;
     if (user === undefined || user instanceof Answer) return null;
     return this.#answer(user, { ...(target.model === null ? {} : { model: target.model }), ...ask });
   };
 
   /** Say it differently: a branch beside the message. */
   edit = async (messageId: string, text: string, ask: AskOptions = {}): Promise<Message | null> => {
-    const old = this.#nodes.get(messageId);
+    const old = this.#thread.get(messageId);
     if (old === undefined || old instanceof Answer || old.role !== "user") return null;
     return this.#answer(this.#say(old.parent, text), ask);
   };
@@ -156,8 +154,8 @@ export class Chat {
 
   /** Show the branch that goes through this message. */
   branch = (messageId: string): void => {
-    if (!this.#tree.has(messageId)) return;
-    this.#leaf = this.#tree.leafBelow(messageId);
+    if (!this.#thread.has(messageId)) return;
+    this.#leaf = this.#thread.leafBelow(messageId);
     this.#comparing = [];
     this.#choose(this.#leaf);
     this.#change("state");
@@ -167,10 +165,9 @@ export class Chat {
   setMessages = (messages: readonly Message[]): void => {
     for (const follower of this.#followers.values()) void follower.detach();
     this.#followers.clear();
-    this.#tree = new Tree();
-    this.#nodes.clear();
+    this.#thread = new Thread();
     for (const message of messages) {
-      this.#add(message.state === "streaming" ? this.#answerOf(message) : message);
+      this.#thread.put(message.state === "streaming" ? this.#answerOf(message) : message);
     }
     this.#leaf = messages.at(-1)?.id ?? null;
     this.#change("state");
@@ -182,8 +179,8 @@ export class Chat {
     const { leaf } = kept.conversation;
     const busy = this.#choosing > 0 || this.#comparing.length > 0 || this.#unfinished().length > 0;
     // An answer that was refused is not kept, and shown here all the same, below what is.
-    const own = leaf !== null && !kept.messages.some(({ id }) => id === this.#leaf) && this.#tree.path(this.#leaf).includes(leaf);
-    if (this.#leaf === null || !(busy || own)) this.#leaf = leaf !== null && this.#tree.has(leaf) ? leaf : this.#leaf;
+    const own = leaf !== null && !kept.messages.some(({ id }) => id === this.#leaf) && this.#thread.path(this.#leaf).some(({ id }) => id === leaf);
+    if (this.#leaf === null || !(busy || own)) this.#leaf = leaf !== null && this.#thread.has(leaf) ? leaf : this.#leaf;
     this.#leaf ??= kept.messages.at(-1)?.id ?? null;
     this.reattach();
     this.#change("state");
@@ -191,10 +188,9 @@ export class Chat {
 
   /** Follow again whatever has not ended, and send what was never sent. Asks the server for nothing else. */
   reattach = (): void => {
-    for (const node of this.#nodes.values()) {
-      if (!(node instanceof Answer)) continue;
-      const follower = this.#follower(node);
-      if (!node.ended) void this.#run(follower);
+    for (const answer of this.#thread.answers()) {
+      const follower = this.#follower(answer);
+      if (!answer.ended) void this.#run(follower);
       else if (isOpen(follower)) void this.#reopen(follower);
     }
   };
@@ -250,38 +246,30 @@ export class Chat {
 
   // -- inside: messages ----------------------------------------------------------------------------------------------
 
-  #add(node: Message | Answer): void {
-    if (this.#tree.add(node)) this.#siblings = null;
-    this.#nodes.set(node.id, node);
-  }
-
   #say(parent: string | null, text: string): Message {
     const user = userMessage(this.#newId(), parent, text, this.#clock.now() / 1000);
-    this.#add(user);
+    this.#thread.put(user);
     return user;
   }
 
-  /** What the next message follows. A server that keeps the conversation has no answer that it refused to make. */
+  /** What the next message follows. */
   #below(): string | null {
-    let leaf = this.#leaf;
-    if (!this.#transport.load) return leaf;
-    while (leaf !== null && !this.#isKept(leaf)) leaf = this.#tree.parent(this.#tree.parent(leaf) ?? leaf);
-    return leaf;
+    return this.#transport.load ? this.#thread.keptFrom(this.#leaf) : this.#leaf;
   }
 
   #adopt(stored: StoredMessage): void {
-    const known = this.#nodes.get(stored.id);
+    const known = this.#thread.get(stored.id);
     if (stored.role === "user") {
-      if (known === undefined) this.#add(messageOf(stored));
+      if (known === undefined) this.#thread.put(messageOf(stored));
     } else if (stored.state === "streaming") {
-      if (known === undefined) this.#add(this.#answerOf(messageOf(stored)));
+      if (known === undefined) this.#thread.put(this.#answerOf(messageOf(stored)));
       // While it is being asked for, its own response tells its stream: what is heard of here may be refused yet.
       else if (known instanceof Answer && !this.#followers.get(known.id)?.unsent) known.stream ??= stored.stream;
     } else if (known === undefined) {
-      this.#add(messageOf(stored));
+      this.#thread.put(messageOf(stored));
     } else if (!this.#isActive(stored.id) && !alike(messageOf(stored), known)) {
       this.#followers.delete(stored.id);
-      this.#nodes.set(stored.id, messageOf(stored));
+      this.#thread.put(messageOf(stored));
     }
   }
 
@@ -293,11 +281,6 @@ export class Chat {
       this.#clock.now(),
     );
     return answer;
-  }
-
-  #message(id: string): Message {
-    const node = this.#nodes.get(id)!;
-    return node instanceof Answer ? node.message() : node;
   }
 
   // -- inside: answers -----------------------------------------------------------------------------------------------
@@ -315,14 +298,13 @@ export class Chat {
 
   #question(user: Message, answer: string): Question {
     const { model = this.#o.model ?? "", system, temperature, maxTokens } = this.#ask;
-    const history = this.#tree.path(user.id).map((id) => this.#message(id));
-    // A question that some answer was begun for is at the server; one that was refused may be, or not.
-    const stored = this.#tree.children(user.id).some((id) => this.#isKept(id));
+    const history = this.#thread.path(user.id);
+    const asked = this.#thread.isAsked(user.id);
     return {
       answer,
       model,
-      parent: stored ? user.id : user.parent,
-      message: stored ? null : { id: user.id, text: user.text },
+      parent: asked ? user.id : user.parent,
+      message: asked ? null : { id: user.id, text: user.text },
       history: history.filter(({ text }) => text).map(({ role, text }) => ({ role, content: text })),
       ...(system === undefined ? {} : { system }),
       ...(temperature === undefined ? {} : { temperature }),
@@ -330,19 +312,13 @@ export class Chat {
     };
   }
 
-  /** Has the server begun this answer, so that it keeps it? */
-  #isKept(id: string): boolean {
-    const node = this.#nodes.get(id);
-    return node instanceof Answer ? node.stream !== null || (node.final && node.begun) : node !== undefined;
-  }
-
   /** Put a question and its answer, of which nothing is there yet, where they belong, and show them. */
   #place(question: Question, created: number): Follower {
     const { message, parent, model } = question;
-    if (message && !this.#tree.has(message.id)) this.#add(userMessage(message.id, parent, message.text, created));
+    if (message && !this.#thread.has(message.id)) this.#thread.put(userMessage(message.id, parent, message.text, created));
     const known = { id: question.answer, parent: message?.id ?? parent, model, created };
     const answer = new Answer(known, this.#clock.now());
-    this.#add(answer);
+    this.#thread.put(answer);
     this.#leaf = answer.id;
     return this.#follower(answer, question);
   }
@@ -484,17 +460,16 @@ export class Chat {
     const before = this.#before ?? undefined;
     const active = this.#unfinished();
     const now = this.#clock.now();
-    const messages = this.#tree.path(this.#leaf).map((id) => this.#message(id));
+    const messages = this.#thread.path(this.#leaf);
     const shown = messages.findLast((message) => message.role === "assistant");
     const shownNow = active.find(({ answer }) => answer.id === shown?.id) ?? active[0];
     const seconds = (milliseconds: number) => Math.max(0, Math.floor(milliseconds / 1000));
-    this.#siblings ??= new Map([...this.#nodes.keys()].map((id) => [id, this.#tree.siblings(id).slice()]));
     return {
       id: this.id,
       messages: shared(messages, before?.messages),
       leaf: this.#leaf,
-      all: shared([...this.#nodes.keys()].map((id) => this.#message(id)), before?.all),
-      siblings: this.#siblings,
+      all: shared(this.#thread.all(), before?.all),
+      siblings: this.#thread.siblings(),
       status: this.#status(active),
       phase: shown?.phase ?? "formatted",
       connection: worst(active.map((follower) => follower.connection)),

@@ -258,7 +258,6 @@ export class Follower {
   }
 
   #refused(error: ChatError, asking: boolean): Wait {
-    if (asking) this.answer.stream = null; // it may have been heard of meanwhile, and is over
     const busy = error.status === 429 || error.status === 503;
     if (busy && error.retryAfter !== null && (error.retryAfter <= LONGEST_WAIT_S || !asking)) {
       this.#waits += 1;

@@ -1,7 +1,7 @@
 // A chat with a server in memory, in a time that stands still.
 
 import { conversation, createChat, sse, type Chat, type ChatOptions, type KeyStorage, type Occasion } from "../src/index.ts";
-import { Server } from "./server.ts";
+import { Server, type Log } from "./server.ts";
 import { settle, TestClock } from "./time.ts";
 
 export class Storage implements KeyStorage {
@@ -60,6 +60,11 @@ export function world({ stateless = false } = {}): World {
   const open = (more: Partial<ChatOptions> = {}) => createChat(options(more));
   return { server, clock, storage, around, open, options };
 }
+
+/** An answer, what writes it, and what it is when it has ended. */
+export const WORDS = ["The ", "Rhine 🦦", " is ", "1,230", " km ", "long."];
+export const whole = (log: Log) => log.write("reasoning", { text: "hm" }).tokens(...WORDS).done();
+export const COMPLETE = { text: WORDS.join(""), reasoning: "hm", outcome: "completed", state: "ended", error: null };
 
 /** The text of what is shown last. */
 export const last = (chat: Chat) => chat.getSnapshot().messages.at(-1)!;
