@@ -286,3 +286,6 @@ def test_an_export_is_the_branch_that_is_shown() -> None:
         "# Seas\n\n1970-01-01 00:00 UTC\n\n## You\n\nwhy?\n\n## m\n\n> one\n> two\n\nhalf\n\n"
         "Called `look`:\n\n```json\n{}\n```\n\n*(the upstream was silent)*\n"
     )
+    refused = markdown(Conversation("talk-one", "Seas", 0.0, 0.0, "an answer that was refused"), messages[:1])
+    assert refused.endswith("## You\n\nwhy?\n")
+    assert markdown(Conversation("talk-one", "Seas", 0.0, 0.0, None), []) == "# Seas\n\n1970-01-01 00:00 UTC\n"

@@ -165,6 +165,8 @@ def markdown(conversation: Conversation, messages: list[Message]) -> str:
     known = {message.id: message for message in messages}
     path: list[Message] = []
     at = conversation.leaf
+    if at not in known:  # an answer that was refused a moment ago, or one that began since
+        at = messages[-1].id if messages else None
     while at is not None and at in known:
         path.append(known[at])
         at = known[at].parent
