@@ -70,7 +70,7 @@ bench-web: setup system  ## work per frame of a long answer in the browser, besi
 soak: setup  ## 10000 random stories with faults, every one judged (PENSTOCK_SEED=7: the same again)
 	@PENSTOCK_RUNS=$${PENSTOCK_RUNS:-10000} $(PY) -m pytest -q -s --tb=short tests/faults/test_random_runs.py $(ARGS)
 
-soak-page: setup  ## 200 random moments at the page: cuts, reloads, kills (PENSTOCK_SEED=7: the same again)
+soak-page: setup  ## 200 random moments at the page: cuts, reloads, sleep, kills (PENSTOCK_SEED=7: the same again)
 	@PENSTOCK_MOMENTS=$${PENSTOCK_MOMENTS:-200} $(PY) -m pytest -q -s --tb=short tests/browser/test_moments.py $(ARGS)
 
 lock: $(UV)  ## renew the lock files: hashes, no addresses

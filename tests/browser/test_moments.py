@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import random
+import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
@@ -17,7 +19,7 @@ from tests.browser.place import DEADLINE, Place, cue, opened
 from tests.browser.plug import Plug
 
 SEED = int(os.environ.get("PENSTOCK_SEED", random.randrange(2**32)))
-MOMENTS = int(os.environ.get("PENSTOCK_MOMENTS", "12"))
+MOMENTS = int(os.environ.get("PENSTOCK_MOMENTS", "14"))
 ANSWERS_OF_ONE_PAGE = 20
 """Then somebody new opens the page, so that a long run is not the test of one ever longer list."""
 
@@ -67,7 +69,7 @@ class Moment:
         self.chat.reopens()
 
     def background(self) -> None:
-        """As the page hears of it. (A headless Chromium takes `Page.setWebLifecycleState`, and freezes nothing.)"""
+        """As the page hears of it; `sleep` is what may happen to it there."""
         self.chat.page.evaluate(
             "Object.defineProperty(document, 'visibilityState', { configurable: true, value: 'hidden' })"
         )
@@ -75,6 +77,23 @@ class Moment:
         self.rest(1.5)
         self.chat.page.evaluate("delete document.visibilityState")
         self.chat.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+    def sleep(self) -> None:
+        """The page's process gets no time at all, as when the browser freezes a tab or the lid is closed."""
+        browser = self.chat.page.context.browser
+        assert browser is not None
+        session = browser.new_browser_cdp_session()
+        processes = session.send("SystemInfo.getProcessInfo")["processInfo"]
+        session.detach()
+        pages = [process["id"] for process in processes if process["type"] == "renderer"]
+        assert pages
+        try:
+            for page in pages:
+                os.kill(page, signal.SIGSTOP)
+            time.sleep(self.dice.uniform(0, 3))
+        finally:
+            for page in pages:
+                os.kill(page, signal.SIGCONT)
 
     def kill(self) -> None:
         self.killed = True
@@ -89,7 +108,8 @@ def numbered(dice: random.Random) -> str:
 
 
 KINDS = (
-    Moment.cut_by_reset, Moment.cut_in_good_order, Moment.reload, Moment.reopen, Moment.background, Moment.kill,
+    Moment.cut_by_reset, Moment.cut_in_good_order, Moment.reload, Moment.reopen, Moment.background, Moment.sleep,
+    Moment.kill,
 )  # fmt: skip
 
 
