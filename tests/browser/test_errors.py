@@ -224,3 +224,39 @@ def test_the_page_says_when_the_server_cannot_be_reached(open_chat: OpenChat, pl
     expect(chat.said).to_have_text("before the night")
     plug.mend()
     expect(chat.page.get_by_role("alert")).to_have_count(0, timeout=3 * DEADLINE)
+
+
+def test_what_can_not_be_done_with_the_list_is_told(chat: Chat) -> None:
+    chat.asks(f"a name that stays {cue(text='so it does')}")
+    chat.sees_the_end(1)
+    entry = chat.entry("a name that stays")
+    chat.page.route(f"**/v1/conversations/{chat.id}", lambda route: route.abort("connectionreset"))
+    entry.hover()
+    entry.locator("summary").click()
+    chat.clicks("Delete", within=entry)
+    chat.clicks("Delete", within=chat.page.get_by_role("group", name="Delete a name that stays"))
+    expect(chat.page.get_by_role("alert")).to_contain_text("Not deleted: the server can't be reached.")
+    expect(chat.answers).to_have_count(1)
+    chat.clicks("Dismiss")
+    expect(chat.page.get_by_role("alert")).to_have_count(0)
+
+
+FORBIDDEN = """Object.defineProperty(window, "localStorage", {
+  get() { throw new DOMException("Access is denied for this document.", "SecurityError"); },
+});"""
+FULL = """Storage.prototype.setItem = () => { throw new DOMException("exceeded", "QuotaExceededError"); };"""
+
+
+@pytest.mark.parametrize(("storage", "script"), [("forbidden", FORBIDDEN), ("full", FULL)])
+def test_a_browser_that_keeps_nothing_is_good_enough(chat: Chat, place: Place, storage: str, script: str) -> None:
+    chat.page.add_init_script(script)
+    chat.reloads()
+    chat.asks(f"storage is {storage} {cue(text='and only there')}")
+    chat.sees_the_end(1)
+    chat.clicks("Settings")
+    chat.page.get_by_role("radio", name="Dark").check()
+    chat.presses("Escape")
+    expect(chat.page.locator("html")).to_have_attribute("data-theme", "dark")
+    chat.reloads()
+    chat.sees_the_end(1)
+    assert place.asked(f"storage is {storage}") == 1

@@ -1,6 +1,7 @@
 // The server's JSON: models and conversations, and the feed that says which of them have changed.
 
 import { ChatError, SseReader, errorOf, type Conversation } from "@penstock/client";
+import { storage } from "./storage.ts";
 
 const KEY = "penstock.key";
 
@@ -16,12 +17,12 @@ export interface Model {
 }
 
 export function storedKey(): string {
-  return localStorage.getItem(KEY) ?? "";
+  return storage.getItem(KEY) ?? "";
 }
 
 export function keepKey(key: string): void {
-  if (key) localStorage.setItem(KEY, key);
-  else localStorage.removeItem(KEY);
+  if (key) storage.setItem(KEY, key);
+  else storage.removeItem(KEY);
 }
 
 export function headers(): Record<string, string> {

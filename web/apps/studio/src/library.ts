@@ -4,6 +4,7 @@ import { ChatError, conversation, createChat, newId as randomId, type Chat, type
 import { api, follow, headers, type Model } from "./api.ts";
 import { External } from "./external.ts";
 import { settings } from "./settings.ts";
+import { storage } from "./storage.ts";
 
 export interface Shelf {
   conversations: Conversation[];
@@ -13,10 +14,12 @@ export interface Shelf {
   /** Why nothing can be shown, if so. */
   trouble: "key" | "unreachable" | null;
   loaded: boolean;
+  /** What could not be done just now, in words. */
+  failed: string | null;
 }
 
 export const shelf = new External<Shelf>({
-  conversations: [], more: false, search: "", models: [], trouble: null, loaded: false,
+  conversations: [], more: false, search: "", models: [], trouble: null, loaded: false, failed: null,
 });
 
 const chats = new Map<string, Chat>();
@@ -32,7 +35,7 @@ export function chatOf(id: string, fresh: boolean): Chat {
     chat = createChat({
       id,
       transport: conversation({ api: "/v1/conversations", id, headers }),
-      storage: localStorage,
+      storage,
       onFinish: () => void refresh(),
     });
     if (fresh) chat.reattach();
@@ -60,6 +63,19 @@ export async function refresh(): Promise<void> {
     shelf.change({ ...found, trouble: null, loaded: true });
   } catch (error) {
     fail(error);
+  }
+}
+
+/** Do it, or say why it could not be done. Returns whether it was. */
+export async function tried(what: string, deed: () => Promise<void>): Promise<boolean> {
+  try {
+    await deed();
+    shelf.change({ failed: null });
+    return true;
+  } catch (error) {
+    const why = error instanceof ChatError ? error.message : "the server can't be reached";
+    shelf.change({ failed: `${what}: ${why}` });
+    return false;
   }
 }
 

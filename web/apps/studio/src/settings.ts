@@ -1,6 +1,7 @@
 // What a person prefers, kept in this browser.
 
 import { External } from "./external.ts";
+import { storage } from "./storage.ts";
 
 export interface Settings {
   theme: "system" | "light" | "dark";
@@ -21,7 +22,7 @@ const FIRST: Settings = {
 
 function stored(): Settings {
   try {
-    return { ...FIRST, ...(JSON.parse(localStorage.getItem(KEY) ?? "{}") as Partial<Settings>) };
+    return { ...FIRST, ...(JSON.parse(storage.getItem(KEY) ?? "{}") as Partial<Settings>) };
   } catch {
     return FIRST;
   }
@@ -36,7 +37,7 @@ function apply(): void {
 }
 
 settings.subscribe(() => {
-  localStorage.setItem(KEY, JSON.stringify(settings.get()));
+  storage.setItem(KEY, JSON.stringify(settings.get()));
   apply();
 });
 window.addEventListener("storage", (event) => {

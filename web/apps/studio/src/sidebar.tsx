@@ -6,7 +6,7 @@ import { go } from "./address.ts";
 import { api } from "./api.ts";
 import { useExternal } from "./external.ts";
 import { Icon, Wordmark } from "./icons.tsx";
-import { more, remove, rename, search, shelf } from "./library.ts";
+import { more, remove, rename, search, shelf, tried } from "./library.ts";
 import { Deed } from "./turn.tsx";
 import { when } from "./words.ts";
 
@@ -57,7 +57,7 @@ export function Sidebar({ current, onChosen, onSettings }: SidebarProps) {
             </div>
           );
         })}
-        {isMore && <button type="button" className="row" onClick={() => void more()}>Earlier ones</button>}
+        {isMore && <button type="button" className="row" onClick={() => void tried("Not read", more)}>Earlier ones</button>}
       </div>
       <button type="button" className="row" onClick={onSettings}>
         <Icon name="settings" /> Settings
@@ -79,7 +79,7 @@ function Row({ conversation: { id, title }, current, onOpen, onRemoved }: RowPro
   if (naming) {
     const done = (name: string) => {
       setNaming(false);
-      if (name.trim() && name !== title) void rename(id, name.trim());
+      if (name.trim() && name !== title) void tried("Not renamed", () => rename(id, name.trim()));
     };
     return (
       <input
@@ -101,7 +101,7 @@ function Row({ conversation: { id, title }, current, onOpen, onRemoved }: RowPro
     return (
       <div className="removing" role="group" aria-label={`Delete ${title}?`}>
         <span>Delete it?</span>
-        <button type="button" className="bad" autoFocus onClick={() => void remove(id).then(onRemoved)}>Delete</button>
+        <button type="button" className="bad" autoFocus onClick={() => void tried("Not deleted", () => remove(id)).then((done) => done && onRemoved())}>Delete</button>
         <button type="button" onClick={() => setRemoving(false)}>Keep</button>
       </div>
     );
@@ -125,8 +125,8 @@ function Row({ conversation: { id, title }, current, onOpen, onRemoved }: RowPro
         </summary>
         <div onClick={(event) => event.currentTarget.parentElement!.removeAttribute("open")}>
           <button type="button" onClick={() => setNaming(true)}>Rename</button>
-          <button type="button" onClick={() => void api.save(id, "markdown")}>Export as Markdown</button>
-          <button type="button" onClick={() => void api.save(id, "json")}>Export as JSON</button>
+          <button type="button" onClick={() => void tried("Not exported", () => api.save(id, "markdown"))}>Export as Markdown</button>
+          <button type="button" onClick={() => void tried("Not exported", () => api.save(id, "json"))}>Export as JSON</button>
           <button type="button" className="bad" onClick={() => setRemoving(true)}>Delete</button>
         </div>
       </details>

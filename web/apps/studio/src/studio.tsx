@@ -52,6 +52,7 @@ export function Studio() {
         </header>
         {trouble === "unreachable" && <p className="banner" role="alert">The server can't be reached. What is here stays; it is tried again.</p>}
         <Failure chat={chat} />
+        <NotDone />
         <Thread key={id} chat={chat} empty={address === null && <Welcome />} />
         <Composer
           key={`composer-${id}`}
@@ -81,6 +82,18 @@ function Failure({ chat }: { chat: Chat }) {
     <p className="banner" role="alert">
       {sentence(error.message)}
       <Deed icon="close" name="Dismiss" onClick={chat.clearError} />
+    </p>
+  );
+}
+
+/** What could not be done with the list. */
+function NotDone() {
+  const { failed } = useExternal(shelf);
+  if (failed === null) return null;
+  return (
+    <p className="banner" role="alert">
+      {sentence(failed)}
+      <Deed icon="close" name="Dismiss" onClick={() => shelf.change({ failed: null })} />
     </p>
   );
 }
