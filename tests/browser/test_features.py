@@ -79,6 +79,19 @@ def test_two_models_answer_side_by_side_and_one_goes_on(chat: Chat, place: Place
     expect(chat.page.locator(".beside .answer")).to_have_text(["says brook", "says creek"])
 
 
+def test_side_by_side_on_a_phone_one_is_seen_whole(open_chat: OpenChat) -> None:
+    chat = open_chat(viewport={"width": 390, "height": 844})
+    chat.clicks("Two models side by side")
+    chat.asks(f"in a narrow place {cue(text='```' + chr(10) + 'a line that is far too long, ' * 9 + chr(10) + '```')}")
+    expect(chat.page.locator(".beside .state")).to_have_text(["whole", "whole"])
+    first, second = (one.bounding_box() for one in chat.page.locator(".beside article").all())
+    assert first is not None
+    assert second is not None
+    assert first["x"] >= 0
+    assert first["x"] + first["width"] < 390
+    assert second["x"] < 390, "the other one is seen to be there"
+
+
 def test_a_model_for_each_message(chat: Chat, place: Place) -> None:
     chat.asks("for the first model")
     chat.sees_the_end(1)
