@@ -157,7 +157,6 @@ async def test_words_that_can_not_be(talks: Conversations) -> None:
         (asking(2, parent="nowhere-1"), (404, "message_not_found")),
         (asking(2, None), (400, "invalid_request")),
         (asking(2, None, parent="answer-1"), (400, "invalid_request")),
-        (asking(2, parent="question-1"), (400, "invalid_request")),
         (asking(2, " \n"), (400, "invalid_request")),
         (asking(2, model="none", parent="answer-1"), (404, "model_not_found")),
     ]:
@@ -182,6 +181,15 @@ async def test_an_upstream_that_refuses_leaves_the_question_and_no_answer(talks:
             await asyncio.sleep(0.005)
     await talks.answer(A, "talk-one", asking(1))
     assert (await ended(talks))[1].text == "to the sea "
+
+
+async def test_what_is_said_after_a_refusal_follows_the_question(talks: Conversations) -> None:
+    stream = await talks.answer(A, "talk-one", asking(1, "one", model="broken"))
+    await refused(talks._gateway.ready(stream))
+    await talks.answer(A, "talk-one", asking(2, "two", parent="question-1"))
+    *_, answer = await ended(talks)
+    assert (answer.parent, answer.text) == ("question-2", "two ")
+    assert asked_of_models == [[("user", "one"), ("user", "two")]]
 
 
 async def test_an_answer_that_ends_while_it_is_being_written_down_has_no_word_twice(

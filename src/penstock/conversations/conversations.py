@@ -228,8 +228,6 @@ class Conversations:
             if (known.text, known.parent, known.role) != (asked.message.text, asked.parent, "user"):
                 raise Refused(409, "idempotency_conflict", "this message id came with other words before")
             return known
-        if asked.parent is not None and kept[asked.parent].role != "assistant":
-            raise Refused(400, "invalid_request", "a message follows an answer, or begins", param="parent")
         return Message(
             id=asked.message.id, parent=asked.parent, role="user", created=self._clock(), text=asked.message.text
         )

@@ -6,7 +6,8 @@ import { ending, figures, sentence, standing, when } from "../src/words.ts";
 
 const LIVE: Snapshot = {
   id: "c", messages: [], leaf: null, all: [], siblings: new Map(), status: "streaming", phase: "streaming",
-  connection: { state: "live" }, silentFor: 0, thinkingFor: 0, buffering: false, timing: null, error: null, queued: [],
+  connection: { state: "live" }, silentFor: 0, thinkingFor: 0, buffering: false, timing: null, error: null, missing: false,
+  queued: [],
 };
 
 const ANSWER: Message = {

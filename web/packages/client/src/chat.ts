@@ -42,6 +42,7 @@ export class Chat {
   #loading: AbortController | null = null;
   #stale = false;
   #unloaded = false;
+  #missing = false;
   #snapshot: Snapshot | null = null;
   #before: Snapshot | null = null;
   #tickOff: (() => void) | null = null;
@@ -81,8 +82,7 @@ export class Chat {
   sendMessage = async (message: AskOptions & { text: string }): Promise<Message | null> => {
     const { text, ...ask } = message;
     if (this.#isActive(this.#leaf)) {
-      this.#ask = { ...this.#ask, ...ask };
-      this.queue(text);
+      this.queue(text, ask);
       return null;
     }
     const user = this.#say(this.#below(), text);
@@ -113,9 +113,14 @@ export class Chat {
 
   /**
    * Ask several models the same at once. The first one's answer is shown; the others are its siblings. Their ids say that
-   * they belong together, everywhere and for good: they are the same up to `-1`, `-2`, ….
+   * they belong together, everywhere and for good: they are the same up to `-1`, `-2`, …. While an answer is still coming
+   * this is queued, and resolves with nulls.
    */
   compare = async (text: string, models: readonly string[], ask: AskOptions = {}): Promise<(Message | null)[]> => {
+    if (this.#isActive(this.#leaf)) {
+      this.queue(text, ask, models);
+      return models.map(() => null);
+    }
     const user = this.#say(this.#below(), text);
     const together = this.#newId();
     const answers = models.map((model, at) => ({ model, id: `${together}-${at + 1}` }));
@@ -128,20 +133,21 @@ export class Chat {
 
   /** Stop what is coming, or one answer of it, here and at the server, at what was shown. */
   stop = (messageId?: string): void => {
-    for (const [id, follower] of this.#followers) if (messageId === undefined || id === messageId) follower.stop();
+    // Of those that are coming now: with the end of one, the next of what is queued may begin.
+    for (const [id, follower] of [...this.#followers]) if (messageId === undefined || id === messageId) follower.stop();
   };
 
-  /** Send this when the answer that is coming has ended. Returns its id. */
-  queue = (text: string): string => {
+  /** Send this when the answer that is coming has ended, of itself or by `stop`. Returns its id. */
+  queue = (text: string, ask: AskOptions = {}, models: readonly string[] = []): string => {
     const id = this.#newId();
-    this.#queued = [...this.#queued, { id, text }];
+    this.#queued = [...this.#queued, { id, text, ask, models }];
     this.#change("state");
     this.#sendQueued();
     return id;
   };
 
   editQueued = (id: string, text: string): void => {
-    this.#queued = this.#queued.map((queued) => (queued.id === id ? { id, text } : queued));
+    this.#queued = this.#queued.map((queued) => (queued.id === id ? { ...queued, text } : queued));
     this.#change("state");
   };
 
@@ -211,7 +217,9 @@ export class Chat {
       this.#unloaded = false;
       if (this.#unread !== null && this.#error === this.#unread) this.clearError(); // it can be read now
       this.#unread = null;
+      this.#missing = kept === null;
       if (kept) this.load(kept);
+      else this.#change("state");
     } catch (error) {
       if (loading.signal.aborted) return;
       const unreachable = { code: "unreachable", message: "The server could not be reached.", retryable: true };
@@ -260,6 +268,7 @@ export class Chat {
   #adopt(stored: StoredMessage): void {
     const known = this.#thread.get(stored.id);
     if (stored.role === "user") {
+      this.#thread.store(stored.id);
       if (known === undefined) this.#thread.put(messageOf(stored));
     } else if (stored.state === "streaming") {
       if (known === undefined) this.#thread.put(this.#answerOf(messageOf(stored)));
@@ -290,6 +299,7 @@ export class Chat {
     const question = this.#question(user, id);
     const created = this.#clock.now() / 1000;
     this.#outbox.put({ question, created });
+    this.#missing = false;
     const follower = this.#place(question, created);
     this.#error = null;
     this.#change("state");
@@ -297,7 +307,7 @@ export class Chat {
   }
 
   #question(user: Message, answer: string): Question {
-    const { model = this.#o.model ?? "", system, temperature, maxTokens } = this.#ask;
+    const { model = this.#o.model ?? this.#thread.modelNear(user.id) ?? "", system, temperature, maxTokens } = this.#ask;
     const history = this.#thread.path(user.id);
     const asked = this.#thread.isAsked(user.id);
     return {
@@ -402,7 +412,8 @@ export class Chat {
     const [next, ...rest] = this.#queued;
     if (next === undefined || this.#unfinished().length > 0 || this.#error !== null) return;
     this.#queued = rest;
-    void this.sendMessage({ text: next.text });
+    if (next.models.length > 0) void this.compare(next.text, next.models, next.ask);
+    else void this.sendMessage({ text: next.text, ...next.ask });
   }
 
   #choose(leaf: string): void {
@@ -478,6 +489,7 @@ export class Chat {
       buffering: active.some((follower) => follower.bursts.buffering),
       timing: shown?.timing ?? null,
       error: this.#error,
+      missing: this.#missing && active.length === 0 && (messages.length === 0 || this.#thread.isAnyKept()),
       queued: this.#queued,
     };
   }

@@ -30,12 +30,12 @@ export interface ChatOptions {
   surroundings?: Surroundings;
 }
 
-/** How a question is to be answered. What is left out is as it was for the last question. */
+/** How a question is to be answered. What is left out is as it was for the last question; `undefined` is the model's own. */
 export interface AskOptions {
   model?: string;
-  system?: string;
-  temperature?: number;
-  maxTokens?: number;
+  system?: string | undefined;
+  temperature?: number | undefined;
+  maxTokens?: number | undefined;
 }
 
 export type Listener = (change: Change) => void;

@@ -3,6 +3,7 @@
 import type { ChatError } from "./errors.ts";
 import type { ConnectionState } from "./follow.ts";
 import type { Message, Phase, Timing } from "./messages.ts";
+import type { AskOptions } from "./options.ts";
 
 export type Status = "ready" | "submitted" | "streaming" | "error";
 
@@ -10,6 +11,10 @@ export type Status = "ready" | "submitted" | "streaming" | "error";
 export interface Queued {
   readonly id: string;
   readonly text: string;
+  /** How it is to be answered, as it was when it was written. */
+  readonly ask: AskOptions;
+  /** Several: they answer side by side. None: the one that `ask` names. */
+  readonly models: readonly string[];
 }
 
 /** Immutable. What has not changed since the last one is the same object. */
@@ -35,6 +40,8 @@ export interface Snapshot {
   /** Of the answer that is shown last. */
   readonly timing: Timing | null;
   readonly error: ChatError | null;
+  /** The server keeps no such conversation: it was deleted, or never was. */
+  readonly missing: boolean;
   readonly queued: readonly Queued[];
 }
 

@@ -10,6 +10,7 @@ export type Node = Message | Answer;
 export class Thread {
   #tree = new Tree();
   #nodes = new Map<string, Node>();
+  #stored = new Set<string>();
   #siblings: ReadonlyMap<string, readonly string[]> | null = null;
 
   get(id: string | null): Node | undefined {
@@ -63,14 +64,35 @@ export class Thread {
     return node instanceof Answer ? node.stream !== null || (node.final && node.begun) : node !== undefined;
   }
 
-  /** A question that some answer was begun for is at the server; one that was refused may be, or not. */
+  /** The server told of this question. */
+  store(question: string): void {
+    this.#stored.add(question);
+  }
+
+  /** Has the server this question? It has if it told of it, or began an answer to it; of one that it refused, who knows. */
   isAsked(question: string): boolean {
-    return this.#tree.children(question).some((id) => this.isKept(id));
+    return this.#stored.has(question) || this.#tree.children(question).some((id) => this.isKept(id));
   }
 
   /** From `leaf` upwards, the first message that the server keeps: it has no answer that it refused to make. */
   keptFrom(leaf: string | null): string | null {
-    while (leaf !== null && !this.isKept(leaf)) leaf = this.#tree.parent(this.#tree.parent(leaf) ?? leaf);
+    while (leaf !== null && !this.isKept(leaf)) {
+      const question = this.#tree.parent(leaf);
+      if (question === null || this.isAsked(question)) return question;
+      leaf = this.#tree.parent(question);
+    }
     return leaf;
+  }
+
+  /** Does the server keep any of it, as far as is known? */
+  isAnyKept(): boolean {
+    return this.#stored.size > 0 || this.answers().some(({ id }) => this.isKept(id));
+  }
+
+  /** Who answered this question, or said it differently, or else who spoke last before it. */
+  modelNear(question: string): string | null {
+    const answers = this.#tree.siblings(question).flatMap((id) => this.#tree.children(id));
+    const near = [...this.#tree.path(question), ...answers];
+    return near.map((id) => this.message(id).model).findLast((model) => model !== null) ?? null;
   }
 }

@@ -1,4 +1,5 @@
 import { expect, test, describe } from "vitest";
+import { createChat } from "../src/index.ts";
 import { last, say, world } from "./setup.ts";
 import { settle } from "./time.ts";
 
@@ -300,4 +301,55 @@ describe("what the server keeps", () => {
     await settle();
     expect(chat.getSnapshot()).toMatchObject({ messages: [], status: "ready", leaf: null });
   });
+});
+
+describe("who answers", () => {
+  test("is chosen when a message is queued, not when it is sent", async () => {
+    const { server, open } = world();
+    const chat = open();
+    await say(chat, "a");
+    void chat.sendMessage({ text: "b", model: "second", system: "be short" });
+    void chat.compare("c", ["left", "right"]);
+    void chat.sendMessage({ text: "d", model: "third", system: undefined });
+    const models = () => (server.bodies as { model: string; system?: string }[]).map(({ model, system }) => `${model} ${system ?? ""}`.trim());
+    for (let turn = 0; turn < 4; turn++) {
+      for (const log of server.logs) if (!log.ended) log.tokens("fine").done();
+      await settle();
+    }
+    expect(models()).toEqual(["m", "second be short", "left be short", "right be short", "third"]);
+  });
+
+  test("is who answered before, where nobody is named", async () => {
+    const { server, open, options } = world();
+    server.onBegin = (log) => log.tokens("fine").done();
+    const first = open({ model: "named" });
+    await first.sendMessage({ text: "a" });
+    const { model: _, ...nobody } = options();
+    const chat = createChat(nobody);
+    await chat.resume();
+    await chat.edit(chat.getSnapshot().messages[0]!.id, "b");
+    await chat.sendMessage({ text: "c" });
+    expect((server.bodies as { model: string }[]).map(({ model }) => model)).toEqual(["named", "named", "named"]);
+  });
+});
+
+test("a conversation that the server does not have is missing; one that is only begun here is not", async () => {
+  const { server, open } = world();
+  const unknown = open();
+  await unknown.resume();
+  expect(unknown.getSnapshot()).toMatchObject({ missing: true, messages: [] });
+  server.onBegin = (log) => log.tokens("fine").done();
+  await unknown.sendMessage({ text: "a" });
+  expect(unknown.getSnapshot().missing).toBe(false);
+  await unknown.resume();
+  expect(unknown.getSnapshot().missing).toBe(false);
+  server.conversations.clear(); // deleted, by another page
+  await unknown.resume();
+  expect(unknown.getSnapshot().missing).toBe(true);
+  expect(unknown.getSnapshot().messages).toHaveLength(2);
+  const offline = open({ id: "chat0002" });
+  server.down = true;
+  void offline.sendMessage({ text: "b" });
+  await settle();
+  expect(offline.getSnapshot().missing).toBe(false);
 });

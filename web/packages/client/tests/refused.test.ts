@@ -102,6 +102,25 @@ test("a refused answer stays in sight when the server says that it keeps none", 
   expect(messages[1]!.error?.message).toBe("no");
 });
 
+test("what is said after a refused answer follows its question, which the server keeps", async () => {
+  const server = new Server(refusal(502, null));
+  const asked: (string | null)[] = [];
+  const { ask } = server;
+  server.ask = (question) => {
+    asked.push(question.parent);
+    return ask(question);
+  };
+  const chat = createChat({ transport: server, model: "m" });
+  const refused = await chat.sendMessage({ text: "hello" });
+  const question = refused!.parent;
+  await chat.resume(); // the feed said that there is a question
+  await chat.sendMessage({ text: "is nobody there?" });
+  expect(asked).toEqual([null, question]);
+  const { messages, siblings } = chat.getSnapshot();
+  expect(messages.map(({ text }) => text)).toEqual(["hello", "is nobody there?", "here"]);
+  expect(siblings.get(messages[1]!.id)).toContain(refused!.id); // and the refusal is to be found beside it
+});
+
 test("an answer that waits for its turn is asked for again, though its refused stream was heard of", async () => {
   const server = new Server(refusal(429, 1));
   const chat = createChat({ transport: server, model: "m", clock });

@@ -114,4 +114,24 @@ describe("stop", () => {
       }),
     );
   });
+
+  test("ends what is coming, and the next of what is queued begins", async () => {
+    const { server, open } = world();
+    const chat = open();
+    await say(chat, "a");
+    server.log.tokens("one ");
+    await settle();
+    chat.queue("b");
+    chat.queue("c");
+    chat.stop();
+    await settle();
+    expect(server.accepted).toBe(2);
+    expect(chat.getSnapshot().queued.map(({ text }) => text)).toEqual(["c"]);
+    expect(last(chat)).toMatchObject({ state: "streaming", outcome: null });
+    server.log.tokens("two").done();
+    await settle();
+    expect(chat.getSnapshot().messages.map(({ text, outcome }) => [text, outcome])).toEqual([
+      ["a", null], ["one ", "cancelled"], ["b", null], ["two", "completed"], ["c", null], ["", null],
+    ]);
+  });
 });
