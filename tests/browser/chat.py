@@ -176,7 +176,7 @@ class Chat:
         """The newest answer is there, whole; it is the one of that number."""
         if count is not None:
             expect(self.answers).to_have_count(count, timeout=DEADLINE)
-        self.sees("^whole$")
+        self.sees("^complete$")
         expect(self.turn).to_have_attribute("aria-busy", "false")
 
     def axe(self, source: str) -> list[Any]:

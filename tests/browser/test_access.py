@@ -44,7 +44,7 @@ def full(place: Place, browser: Browser) -> str:
     expect(chat.trouble).to_be_visible(timeout=DEADLINE)
     chat.clicks("Two models side by side")
     chat.asks(f"both of you {cue(text='both of us')}")
-    expect(chat.page.locator(".beside .state")).to_have_text(["whole", "whole"], timeout=DEADLINE)
+    expect(chat.page.locator(".beside .state")).to_have_text(["complete", "complete"], timeout=DEADLINE)
     path = chat.path
     context.close()
     return path
@@ -58,7 +58,7 @@ def test_axe_finds_nothing(open_chat: OpenChat, full: str, scheme: str, width: i
     chat.open(full)
     expect(chat.answers).to_have_count(5)
     found["conversation"] = chat.axe(AXE)
-    for name, title, key in (("Settings", "Settings", None), ("", "Keys", "?")):
+    for name, title, key in (("Settings", "Settings", None), ("", "Keys", "Control+/")):
         if key:
             chat.prompt.focus()
             chat.presses(key)
@@ -152,8 +152,8 @@ def test_the_beginning_and_the_end_are_told_once(chat: Chat) -> None:
     expect(chat.answers).to_have_count(2)
     expect(chat.turn).to_have_attribute("aria-busy", "true")
     chat.sees_the_end(2)
-    expect(chat.spoken).to_have_text("The answer is whole.")
-    assert told(chat) == ["The answer is coming.", "The answer is whole."]
+    expect(chat.spoken).to_have_text("The answer is complete.")
+    assert told(chat) == ["The answer is coming.", "The answer is complete."]
 
 
 def test_nothing_is_told_to_who_wants_nothing(chat: Chat) -> None:
@@ -175,9 +175,9 @@ def test_each_sentence_is_told_once(chat: Chat) -> None:
     text = " ".join(f"This is sentence number {number}, and it has some words." for number in range(8))
     chat.asks(f"read it to me {cue(text=text, pace=0.03)}")
     chat.sees_the_end(2)
-    expect(chat.spoken).to_contain_text("The answer is whole.")
+    expect(chat.spoken).to_contain_text("The answer is complete.")
     spoken = told(chat)
     assert spoken[0] == "The answer is coming."
     assert len(spoken) > 4
-    heard = " ".join(" ".join(spoken[1:]).removesuffix("The answer is whole.").split())
+    heard = " ".join(" ".join(spoken[1:]).removesuffix("The answer is complete.").split())
     assert heard == text

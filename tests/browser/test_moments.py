@@ -166,7 +166,7 @@ def one_answer(
         seen = chat.reads_words(dice.randint(min(seen, WORDS - 10), WORDS - 10))
         kind(moment)
     if moment.killed:
-        chat.sees("^(interrupted|whole)$")
+        chat.sees("^(interrupted|complete)$")
     else:
         chat.sees_the_end()
     truth = place.truth(prompt).text[0]

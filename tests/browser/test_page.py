@@ -62,7 +62,7 @@ def test_the_conversation_goes_to_the_model(chat: Chat, place: Place) -> None:
 def test_the_settings_go_to_the_model(chat: Chat, place: Place) -> None:
     chat.clicks("Settings")
     dialog = chat.page.get_by_role("dialog", name="Settings")
-    dialog.get_by_label("What the model is told first").fill("Speak of water only.")
+    dialog.get_by_label("System prompt").fill("Speak of water only.")
     dialog.get_by_label("Temperature").fill("0.5")
     chat.clicks("Close", within=dialog)
     chat.asks("What are you told first?")

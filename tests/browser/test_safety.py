@@ -70,7 +70,7 @@ def test_attacks_in_an_answer_stay_words(chat: Chat, place: Place, size: int) ->
     call = {"name": "tool", "arguments": ATTACKS[1]}
     said = cue(text=text, token_size=size, reasoning=ATTACKS[1], tool_calls=[call], pace=0.001 if size < 10 else 0.1)
     chat.asks(f"attack in {size} {said}")
-    chat.sees("^(whole|wants a tool)$")
+    chat.sees("^(complete|wants a tool)$")
     chat.reads_until("The end.")
     expect(chat.turn.locator(".call pre")).to_have_text(ATTACKS[1])
     harmless(chat)

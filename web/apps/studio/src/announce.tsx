@@ -30,7 +30,7 @@ export function Announcer({ chat }: { chat: Chat }) {
       if (state === "streaming") return setSaid("The answer is coming.");
       if (state === "ended") {
         const rest = pacing === "sentence" ? words.text.slice(before.told) : "";
-        const end = words.error ? `The answer broke off: ${words.error.message}` : `The answer is ${ending(words).words}.`;
+        const end = words.error ? `${words.text || words.reasoning ? "The answer broke off" : "There is no answer"}: ${words.error.message}` : `The answer is ${ending(words).words}.`;
         before.told = words.text.length;
         return setSaid(rest ? `${rest} ${end}` : end);
       }

@@ -6,22 +6,23 @@ import { useEffect, useRef, useState, type KeyboardEvent } from "react";
 import { useExternal } from "./external.ts";
 import { Icon } from "./icons.tsx";
 import { shelf } from "./library.ts";
-import { settings } from "./settings.ts";
-import { Deed } from "./turn.tsx";
+import { asking, sends, settings } from "./settings.ts";
+import { Deed, toPrompt } from "./turn.tsx";
 
 interface ComposerProps {
   chat: Chat;
   /** Called before the first message of a conversation is sent. */
   onFirst: () => void;
+  onKeys: () => void;
 }
 
 const drafts = new Map<string, string>();
 
-export function Composer({ chat, onFirst }: ComposerProps) {
+export function Composer({ chat, onFirst, onKeys }: ComposerProps) {
   const [text, setText] = useState(drafts.get(chat.id) ?? "");
   const [beside, setBeside] = useState<string | null>(null);
   const { models } = useExternal(shelf);
-  const { model, system, temperature, enterSends } = useExternal(settings);
+  const { model, enterSends } = useExternal(settings);
   const busy = useChatValue(chat, ({ status }) => status === "submitted" || status === "streaming");
   const box = useRef<HTMLTextAreaElement>(null);
 
@@ -41,21 +42,18 @@ export function Composer({ chat, onFirst }: ComposerProps) {
     if (!said || !model) return;
     onFirst();
     setText("");
-    const ask = { model, ...(system && { system }), ...(temperature !== null && { temperature }) };
-    if (beside && !busy) void chat.compare(said, [model, beside], ask);
-    else void chat.sendMessage({ text: said, ...ask });
+    if (beside) void chat.compare(said, [model, beside], asking());
+    else void chat.sendMessage({ text: said, ...asking() });
   };
   const onKeyDown = (event: KeyboardEvent) => {
-    if (event.key !== "Enter" || event.nativeEvent.isComposing) return;
-    const sends = enterSends ? !event.shiftKey && !event.ctrlKey && !event.metaKey : event.ctrlKey || event.metaKey;
-    if (!sends) return;
+    if (!sends(event)) return;
     event.preventDefault();
     send();
   };
   const stops = busy && !text.trim();
 
   return (
-    <div className="dock">
+    <div className="dock"><div className="desk">
       <Queue chat={chat} />
       <form
         className="composer"
@@ -102,9 +100,9 @@ export function Composer({ chat, onFirst }: ComposerProps) {
       </form>
       <p className="keys">
         <span><kbd>{enterSends ? "Enter" : "Ctrl Enter"}</kbd> sends</span> <span><kbd>Esc</kbd> stops</span>{" "}
-        <span><kbd>Ctrl K</kbd> finds</span> <span><kbd>?</kbd> all keys</span>
+        <span><kbd>Ctrl K</kbd> finds</span> <button type="button" onClick={onKeys}><kbd>Ctrl /</kbd> all keys</button>
       </p>
-    </div>
+    </div></div>
   );
 }
 
@@ -134,11 +132,19 @@ function Queue({ chat }: { chat: Chat }) {
   if (queued.length === 0) return null;
   return (
     <ul className="queue" aria-label="Sent after this answer">
-      {queued.map(({ id, text }) => (
+      {queued.map(({ id, text, models }) => (
         <li key={id}>
-          <span className="label">next</span>
-          <input aria-label="A message that waits" value={text} onChange={(event) => chat.editQueued(id, event.target.value)} />
-          <Deed icon="close" name="Do not send it" onClick={() => chat.removeQueued(id)} />
+          <span className="label">{models.length > 0 ? "next, to both" : "next"}</span>
+          {/* The box has its own text: what the store says comes a frame later, and would move the cursor. */}
+          <input aria-label="A message that waits" defaultValue={text} onChange={(event) => chat.editQueued(id, event.target.value)} />
+          <Deed
+            icon="close"
+            name="Do not send it"
+            onClick={() => {
+              chat.removeQueued(id);
+              toPrompt();
+            }}
+          />
         </li>
       ))}
     </ul>

@@ -1,11 +1,13 @@
 // What opens over the page: settings, the keys, and the question for an API key.
 
-import { useEffect, useRef, type ReactNode } from "react";
-import { keepKey, storedKey } from "./api.ts";
+import { ChatError } from "@penstock/client";
+import { useEffect, useRef, useState, type ReactNode } from "react";
+import { api, keepKey, storedKey } from "./api.ts";
 import { useExternal } from "./external.ts";
 import { open } from "./library.ts";
 import { settings, type Settings } from "./settings.ts";
 import { Deed } from "./turn.tsx";
+import { sentence } from "./words.ts";
 
 interface DialogProps {
   title: string;
@@ -18,6 +20,7 @@ function Dialog({ title, onClose, children }: DialogProps) {
   useEffect(() => {
     const dialog = place.current!;
     if (!dialog.open) dialog.showModal();
+    dialog.querySelector<HTMLElement>("[data-first]")?.focus(); // where the browser would go to the first button
   }, []);
   return (
     <dialog
@@ -61,7 +64,7 @@ export function SettingsDialog({ onClose }: { onClose: () => void }) {
         onChange={(pacing) => set({ pacing })}
       />
       <label className="field">
-        <span>What the model is told first</span>
+        <span>System prompt: what the model is told first</span>
         <textarea rows={3} value={chosen.system} onChange={(event) => set({ system: event.target.value })} />
       </label>
       <label className="field short">
@@ -73,7 +76,7 @@ export function SettingsDialog({ onClose }: { onClose: () => void }) {
           step={0.1}
           placeholder="the model's own"
           value={chosen.temperature ?? ""}
-          onChange={(event) => set({ temperature: event.target.value === "" ? null : Number(event.target.value) })}
+          onChange={(event) => set({ temperature: event.target.value === "" ? null : Math.min(2, Math.max(0, Number(event.target.value))) })}
         />
       </label>
       <KeyField />
@@ -102,22 +105,29 @@ function Choice<T extends string>({ legend, value, options, onChange }: ChoicePr
   );
 }
 
-function KeyField() {
+function KeyField({ asked = false }: { asked?: boolean }) {
+  const [said, setSaid] = useState("");
   return (
     <form
       className="field"
       onSubmit={(event) => {
         event.preventDefault();
+        setSaid("");
         keepKey(String(new FormData(event.currentTarget).get("key") ?? "").trim());
         open();
+        api.models().then(
+          () => setSaid("It is used from now on."),
+          (error: unknown) => setSaid(error instanceof ChatError ? sentence(error.message) : "The server can't be reached."),
+        );
       }}
     >
-      <label htmlFor="key">API key of this server, if it wants one</label>
+      <label htmlFor="key">{asked ? "Your key" : "API key of this server, if it wants one"}</label>
       <input type="text" name="username" autoComplete="username" defaultValue="penstock" hidden />
       <div className="line">
-        <input id="key" name="key" type="password" autoComplete="current-password" spellCheck={false} defaultValue={storedKey()} />
+        <input id="key" name="key" type="password" autoComplete="current-password" spellCheck={false} defaultValue={storedKey()} data-first={asked || undefined} />
         <button type="submit" className="primary">Use it</button>
       </div>
+      <p className="said" role="status">{said}</p>
     </form>
   );
 }
@@ -126,14 +136,12 @@ export function KeyDialog({ onClose }: { onClose: () => void }) {
   return (
     <Dialog title="This server asks for a key" onClose={onClose}>
       <p>It has tenants, and wants to know whose conversations these are. The key stays in this browser.</p>
-      <KeyField />
+      <KeyField asked />
     </Dialog>
   );
 }
 
 const KEYS: [keys: string, what: string][] = [
-  ["Enter", "send, or queue while an answer comes"],
-  ["Shift Enter", "a new line"],
   ["Esc", "stop the answer"],
   ["Ctrl K", "search conversations"],
   ["Ctrl Shift O", "a new conversation"],
@@ -141,14 +149,19 @@ const KEYS: [keys: string, what: string][] = [
   ["Alt ↑ / Alt ↓", "the conversation above or below"],
   ["End", "to the newest words (in the conversation)"],
   ["/", "to the message"],
-  ["?", "this list"],
+  ["Ctrl /", "this list (and ? outside of text fields)"],
 ];
 
 export function KeysDialog({ onClose }: { onClose: () => void }) {
+  const { enterSends } = useExternal(settings);
+  const sending: typeof KEYS = [
+    [enterSends ? "Enter" : "Ctrl Enter", "send, or queue while an answer comes"],
+    [enterSends ? "Shift Enter" : "Enter", "a new line"],
+  ];
   return (
     <Dialog title="Keys" onClose={onClose}>
       <dl className="keylist">
-        {KEYS.map(([keys, what]) => (
+        {[...sending, ...KEYS].map(([keys, what]) => (
           <div key={keys}>
             <dt>
               <kbd>{keys}</kbd>

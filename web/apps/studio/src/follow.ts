@@ -29,6 +29,7 @@ export class Following {
     listen("keydown", (event) => {
       if (["ArrowUp", "PageUp", "Home"].includes(event.key) && !(event.target instanceof HTMLTextAreaElement)) this.#away();
     });
+    listen("focusin", (event) => event.target instanceof HTMLTextAreaElement && this.#away()); // a message is being edited
     listen("scroll", () => {
       // Our own writes come back as events too, and say nothing about the reader.
       if (Math.abs(element.scrollTop - this.#written) < 2) return;

@@ -1,5 +1,7 @@
 // What a person prefers, kept in this browser.
 
+import type { AskOptions } from "@penstock/client";
+import type { KeyboardEvent } from "react";
 import { External } from "./external.ts";
 import { storage } from "./storage.ts";
 
@@ -44,3 +46,16 @@ window.addEventListener("storage", (event) => {
   if (event.key === KEY) settings.set(stored());
 });
 apply();
+
+/** How a question is to be answered, as it is set now. */
+export function asking(): AskOptions {
+  const { model, system, temperature } = settings.get();
+  return { ...(model !== null && { model }), system: system.trim() || undefined, temperature: temperature ?? undefined };
+}
+
+/** Does this key send what is being written? Otherwise it is a key as any other. */
+export function sends(event: KeyboardEvent): boolean {
+  if (event.key !== "Enter" || event.nativeEvent.isComposing) return false;
+  const command = event.ctrlKey || event.metaKey;
+  return settings.get().enterSends ? !event.shiftKey && !command : command;
+}

@@ -1,13 +1,13 @@
 // All conversations, by when they were last spoken in.
 
 import type { Conversation } from "@penstock/client";
-import { useState } from "react";
+import { useEffect, useRef, useState, type KeyboardEvent } from "react";
 import { go } from "./address.ts";
 import { api } from "./api.ts";
 import { useExternal } from "./external.ts";
 import { Icon, Wordmark } from "./icons.tsx";
 import { more, remove, rename, search, shelf, tried } from "./library.ts";
-import { Deed } from "./turn.tsx";
+import { Deed, toPrompt } from "./turn.tsx";
 import { when } from "./words.ts";
 
 interface SidebarProps {
@@ -21,6 +21,18 @@ export function Sidebar({ current, onChosen, onSettings }: SidebarProps) {
   const open = (id: string | null) => {
     go(id);
     onChosen();
+  };
+  const list = useRef<HTMLDivElement>(null);
+  const onFind = (event: KeyboardEvent<HTMLInputElement>) => {
+    const first = list.current?.querySelector("a");
+    if (event.key === "Escape") {
+      event.stopPropagation(); // the answer that comes is not meant
+      if (sought) search("");
+      else toPrompt();
+    } else if (event.key === "ArrowDown") first?.focus();
+    else if (event.key === "Enter") first?.click();
+    else return;
+    event.preventDefault();
   };
   let heading = "";
   return (
@@ -40,11 +52,11 @@ export function Sidebar({ current, onChosen, onSettings }: SidebarProps) {
       <label className="find">
         <Icon name="search" />
         <span className="unseen">Search conversations</span>
-        <input id="search" type="search" placeholder="Search" value={sought} onChange={(event) => search(event.target.value)} />
+        <input id="search" type="search" placeholder="Search" value={sought} onChange={(event) => search(event.target.value)} onKeyDown={onFind} />
       </label>
-      <div className="list">
+      <div className="list" ref={list}>
         {loaded && conversations.length === 0 && trouble === null && (
-          <p className="none">{sought ? "Nothing was said of that." : "What you ask is kept here."}</p>
+          <p className="none">{sought ? "Nothing found." : "What you ask is kept here."}</p>
         )}
         {conversations.map((one) => {
           const group = when(one.updated);
@@ -76,6 +88,12 @@ interface RowProps {
 function Row({ conversation: { id, title }, current, onOpen, onRemoved }: RowProps) {
   const [naming, setNaming] = useState(false);
   const [removing, setRemoving] = useState(false);
+  const link = useRef<HTMLAnchorElement>(null);
+  const back = useRef(false); // the keyboard was on what is gone now: it goes back to the row
+  useEffect(() => {
+    if (!naming && !removing && back.current) link.current?.focus();
+    back.current = false;
+  }, [naming, removing]);
   if (naming) {
     const done = (name: string) => {
       setNaming(false);
@@ -91,25 +109,43 @@ function Row({ conversation: { id, title }, current, onOpen, onRemoved }: RowPro
         onFocus={(event) => event.target.select()}
         onBlur={(event) => done(event.target.value)}
         onKeyDown={(event) => {
+          if (event.key !== "Enter" && event.key !== "Escape") return;
+          event.stopPropagation();
+          back.current = true;
           if (event.key === "Enter") done(event.currentTarget.value);
-          if (event.key === "Escape") setNaming(false);
+          else setNaming(false);
         }}
       />
     );
   }
   if (removing) {
+    const keep = () => {
+      back.current = true;
+      setRemoving(false);
+    };
     return (
-      <div className="removing" role="group" aria-label={`Delete ${title}?`}>
-        <span>Delete it?</span>
+      <div
+        className="removing"
+        role="group"
+        aria-label={`Delete ${title}?`}
+        onKeyDown={(event) => {
+          if (event.key !== "Escape") return;
+          event.stopPropagation();
+          keep();
+        }}
+      >
+        <span title={title}>Delete “{title}”?</span>
         <button type="button" className="bad" autoFocus onClick={() => void tried("Not deleted", () => remove(id)).then((done) => done && onRemoved())}>Delete</button>
-        <button type="button" onClick={() => setRemoving(false)}>Keep</button>
+        <button type="button" onClick={keep}>Keep</button>
       </div>
     );
   }
   return (
     <div className="entry" data-current={current || undefined}>
       <a
+        ref={link}
         href={`/c/${id}`}
+        title={title}
         aria-current={current ? "page" : undefined}
         onClick={(event) => {
           if (event.metaKey || event.ctrlKey || event.shiftKey) return;

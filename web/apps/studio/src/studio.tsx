@@ -33,30 +33,48 @@ export function Studio() {
   useEffect(() => {
     document.title = title ? `${title} · Penstock` : "Penstock";
   }, [title]);
-  useKeys(chat, { settings: () => setDialog("settings"), keys: () => setDialog("keys") });
+  const narrow = () => matchMedia("(max-width: 52rem)").matches;
+  const list = (open?: boolean) => {
+    if (narrow()) setDrawer(open ?? !drawer);
+    else settings.change({ sidebar: open ?? !sidebar });
+  };
+  const leave = () => setDrawer(false);
+  useEffect(() => {
+    if (drawer) document.querySelector<HTMLElement>(".sidebar .row.new")?.focus();
+  }, [drawer]);
+  useKeys(chat, { list, leave: drawer ? leave : null, keys: () => setDialog("keys") });
 
   return (
     <div className="studio" data-sidebar={sidebar || undefined} data-drawer={drawer || undefined}>
       <a className="skip" href="#prompt">To the message</a>
-      <Sidebar current={address} onChosen={() => setDrawer(false)} onSettings={() => setDialog("settings")} />
-      <div className="shade" onClick={() => setDrawer(false)} />
+      <Sidebar
+        current={address}
+        onChosen={leave}
+        onSettings={() => {
+          leave();
+          setDialog("settings");
+        }}
+      />
+      <div className="shade" onClick={leave} />
       <main>
         <header className="head">
           <Deed
             icon="menu"
             name="The list of conversations"
-            onClick={() => (matchMedia("(max-width: 52rem)").matches ? setDrawer(!drawer) : settings.change({ sidebar: !sidebar }))}
+            onClick={() => list()}
           />
           <h1>{title ?? (address ? "" : "New conversation")}</h1>
           <Deed icon="new" name="New conversation" onClick={() => go(null)} />
         </header>
         {trouble === "unreachable" && <p className="banner" role="alert">The server can't be reached. What is here stays; it is tried again.</p>}
         <Failure chat={chat} />
+        <Missing chat={chat} />
         <NotDone />
         <Thread key={id} chat={chat} empty={address === null && <Welcome />} />
         <Composer
           key={`composer-${id}`}
           chat={chat}
+          onKeys={() => setDialog("keys")}
           onFirst={() => {
             if (address === null) {
               go(id, "replace");
@@ -86,6 +104,19 @@ function Failure({ chat }: { chat: Chat }) {
   );
 }
 
+/** It was deleted, here or elsewhere, or the address is wrong. */
+function Missing({ chat }: { chat: Chat }) {
+  const missing = useChatValue(chat, (snapshot) => snapshot.missing);
+  const empty = useChatValue(chat, ({ messages }) => messages.length === 0);
+  if (!missing) return null;
+  return (
+    <p className="banner" role="alert">
+      {empty ? "There is no such conversation: it was deleted, or never was." : "This conversation was deleted. What is shown is only in this tab."}
+      <button type="button" className="quiet" onClick={() => go(null)}>New conversation</button>
+    </p>
+  );
+}
+
 /** What could not be done with the list. */
 function NotDone() {
   const { failed } = useExternal(shelf);
@@ -99,7 +130,10 @@ function NotDone() {
 }
 
 interface Actions {
-  settings: () => void;
+  /** Show the list, hide it, or the other of the two. */
+  list: (open?: boolean) => void;
+  /** Close the list, where it lies over the conversation. */
+  leave: (() => void) | null;
   keys: () => void;
 }
 
@@ -114,15 +148,17 @@ function useKeys(chat: Chat, actions: Actions): void {
       if (event.key === "Escape") {
         const pop = document.querySelector("details.pop[open]");
         if (pop) pop.removeAttribute("open");
+        else if (actions.leave) actions.leave();
+        else if (target.matches("select")) return; // closes its list
         else chat.stop();
       } else if (command && key === "k") {
-        settings.change({ sidebar: true });
+        actions.list(true);
         requestAnimationFrame(() => document.getElementById("search")?.focus());
       } else if (command && event.shiftKey && key === "o") go(null);
-      else if (command && key === "b") settings.change({ sidebar: !settings.get().sidebar });
+      else if (command && key === "b") actions.list();
       else if (event.altKey && (event.key === "ArrowUp" || event.key === "ArrowDown")) neighbour(event.key === "ArrowUp" ? -1 : 1);
       else if (!writing && !command && key === "/") document.getElementById("prompt")?.focus();
-      else if (event.key === "?" && (!writing || (target as HTMLTextAreaElement).value === "")) actions.keys();
+      else if ((command && key === "/") || (!writing && event.key === "?")) actions.keys();
       else return;
       event.preventDefault();
     };

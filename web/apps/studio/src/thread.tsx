@@ -10,7 +10,7 @@ import { Beside, Turn } from "./turn.tsx";
 
 const known = new WeakMap<Snapshot["siblings"], Map<string | null, string>>();
 
-/** The turns that are shown, as text, so that it is the same while nothing but words changes: `a b+c d`. */
+/** The turns that are shown, as text, so that it is the same while nothing but words changes: `a b+c d? e f`. */
 function path(snapshot: Snapshot): string {
   // The siblings are another map whenever a message has come: until then a branch has the same turns.
   let paths = known.get(snapshot.siblings);
@@ -22,8 +22,8 @@ function path(snapshot: Snapshot): string {
 
 function turnsOf({ messages, siblings }: Snapshot): string {
   return messages
-    .map((message) => {
-      if (message.role === "user") return message.id;
+    .map((message, at) => {
+      if (message.role === "user") return messages[at + 1]?.role === "assistant" ? message.id : `${message.id}?`;
       // Asked for together, of several models (see `Chat.compare`): they are shown side by side.
       const together = /^(.+-)\d$/.exec(message.id)?.[1];
       const group = together ? siblings.get(message.id)!.filter((id) => id.startsWith(together)).sort() : [];
@@ -33,6 +33,7 @@ function turnsOf({ messages, siblings }: Snapshot): string {
 }
 
 export function Thread({ chat, empty }: { chat: Chat; empty: ReactNode }) {
+  const streaming = useChatValue(chat, ({ status }) => status === "streaming");
   const shown = useChatValue(chat, path);
   const turns = useMemo(() => (shown ? shown.split(" ") : []), [shown]);
   const [following] = useState(() => new Following());
@@ -45,15 +46,19 @@ export function Thread({ chat, empty }: { chat: Chat; empty: ReactNode }) {
         <div className="turns">
           {count === 0 && empty}
           {turns.map((turn, at) => (
-            <Near key={turn} first={at >= count - 6}>
-              {turn.includes("+") ? <Beside chat={chat} ids={turn.split("+")} /> : <Turn chat={chat} id={turn} />}
+            <Near key={turn.replace("?", "")} first={at >= count - 6}>
+              {turn.includes("+") ? (
+                <Beside chat={chat} ids={turn.split("+")} />
+              ) : (
+                <Turn chat={chat} id={turn.replace("?", "")} alone={turn.endsWith("?")} />
+              )}
             </Near>
           ))}
         </div>
       </div>
       {away && (
         <button type="button" className="newest" onClick={following.toEnd}>
-          Newest words <Icon name="down" />
+          {streaming ? "Newest words" : "To the end"} <Icon name="down" />
         </button>
       )}
     </div>

@@ -2,12 +2,12 @@
 
 import type { Chat, Message } from "@penstock/client";
 import { useChatValue, useMessage } from "@penstock/react";
-import { memo, useRef, useState, type ReactNode } from "react";
+import { memo, useLayoutEffect, useRef, useState, type ReactNode } from "react";
 import { useExternal } from "./external.ts";
 import { Icon } from "./icons.tsx";
 import { shelf } from "./library.ts";
 import { Markdown } from "./markdown.tsx";
-import { settings } from "./settings.ts";
+import { asking, sends } from "./settings.ts";
 import { ending, figures, sentence, standing, type Kind } from "./words.ts";
 
 interface TurnProps {
@@ -15,27 +15,36 @@ interface TurnProps {
   id: string;
 }
 
-export const Turn = memo(function Turn({ chat, id }: TurnProps) {
+/** `alone`: no answer follows in what is shown. */
+export const Turn = memo(function Turn({ chat, id, alone }: TurnProps & { alone: boolean }) {
   const role = useMessage(chat, id)?.role;
   if (role === undefined) return null;
-  return role === "user" ? <Question chat={chat} id={id} /> : <Answer chat={chat} id={id} />;
+  return role === "user" ? <Question chat={chat} id={id} alone={alone} /> : <Answer chat={chat} id={id} />;
 });
 
-function Question({ chat, id }: TurnProps) {
+/** Where one writes: there the keyboard goes when what it was on is gone. */
+export const toPrompt = (): void => document.getElementById("prompt")?.focus({ preventScroll: true });
+
+function Question({ chat, id, alone }: TurnProps & { alone: boolean }) {
   const message = useMessage(chat, id);
   const [editing, setEditing] = useState(false);
-  const last = useChatValue(chat, ({ leaf }) => leaf === id);
-  const { model } = useExternal(settings);
   if (!message) return null;
-  const send = (text: string) => {
+  const done = () => {
     setEditing(false);
-    if (text.trim() && text !== message.text) void chat.edit(id, text);
+    toPrompt();
+  };
+  const again = () => void chat.regenerate({ messageId: id, ...asking() });
+  const send = (text: string) => {
+    if (!text.trim()) return;
+    done();
+    if (text === message.text) again();
+    else void chat.edit(id, text, asking());
   };
   return (
-    <article className="turn person" aria-label="You">
+    <article className="turn person" aria-label="You" data-id={id}>
       <h2 className="who">you</h2>
       <div className="said">
-        {editing ? <Edit text={message.text} onSend={send} onCancel={() => setEditing(false)} /> : <Said text={message.text} />}
+        {editing ? <Edit text={message.text} onSend={send} onCancel={done} /> : <Said text={message.text} />}
         {!editing && (
           <div className="deeds">
             <Branches chat={chat} id={id} />
@@ -43,12 +52,10 @@ function Question({ chat, id }: TurnProps) {
             <Copy text={message.text} />
           </div>
         )}
-        {last && !editing && (
+        {alone && !editing && (
           <div className="trouble" role="group" aria-label="What went wrong">
             <p>There is no answer.</p>
-            <button type="button" onClick={() => void chat.regenerate({ messageId: id, ...(model !== null && { model }) })}>
-              Ask again
-            </button>
+            <button type="button" onClick={again}>Ask again</button>
           </div>
         )}
       </div>
@@ -74,9 +81,14 @@ function Said({ text }: { text: string }) {
 
 function Edit({ text, onSend, onCancel }: { text: string; onSend: (text: string) => void; onCancel: () => void }) {
   const [draft, setDraft] = useState(text);
+  const place = useRef<HTMLFormElement>(null);
+  useLayoutEffect(() => {
+    void place.current?.scrollIntoView({ block: "nearest" });
+  }, []);
   return (
     <form
       className="edit"
+      ref={place}
       onSubmit={(event) => {
         event.preventDefault();
         onSend(draft);
@@ -85,7 +97,7 @@ function Edit({ text, onSend, onCancel }: { text: string; onSend: (text: string)
         if (event.key === "Escape") {
           event.stopPropagation();
           onCancel();
-        } else if (event.key === "Enter" && !event.shiftKey && !event.nativeEvent.isComposing) {
+        } else if (sends(event)) {
           event.preventDefault();
           onSend(draft);
         }
@@ -100,7 +112,7 @@ function Edit({ text, onSend, onCancel }: { text: string; onSend: (text: string)
       />
       <div>
         <button type="submit" className="primary">Ask again</button>
-        <button type="button" className="quiet" onClick={onCancel}>Leave it</button>
+        <button type="button" className="quiet" onClick={onCancel}>Cancel</button>
       </div>
     </form>
   );
@@ -113,18 +125,21 @@ export function Beside({ chat, ids }: { chat: Chat; ids: readonly string[] }) {
     <div className="beside">
       {ids.map((id) => (
         <Answer key={id} chat={chat} id={id}>
-          <button
-            type="button"
-            className="choose"
-            aria-pressed={id === chosen}
-            onClick={() => chat.branch(id)}
-          >
-            {id === chosen ? "Goes on with this one" : "Go on with this one"}
+          <button type="button" className="choose" aria-pressed={id === chosen} onClick={() => chat.branch(id)}>
+            {id === chosen ? "✓ The conversation goes on here" : "Go on with this one"}
           </button>
+          <StopOne chat={chat} id={id} />
         </Answer>
       ))}
     </div>
   );
+}
+
+/** While several answer, each can be stopped by itself. */
+function StopOne({ chat, id }: TurnProps) {
+  const streaming = useMessage(chat, id)?.state === "streaming";
+  if (!streaming) return null;
+  return <button type="button" className="choose" onClick={() => chat.stop(id)}>Stop this one</button>;
 }
 
 function Answer({ chat, id, children }: TurnProps & { children?: ReactNode }) {
@@ -132,12 +147,12 @@ function Answer({ chat, id, children }: TurnProps & { children?: ReactNode }) {
   if (!message) return null;
   const streaming = message.state === "streaming";
   return (
-    <article className="turn model" aria-label={`Answer of ${message.model ?? "the model"}`} aria-busy={streaming} data-phase={message.phase}>
+    <article className="turn model" aria-label={`Answer of ${message.model ?? "the model"}`} aria-busy={streaming} data-phase={message.phase} data-id={id}>
       <h2 className="who" title={message.model ?? undefined}>{message.model}</h2>
       <Flow chat={chat} message={message}>
         <Thoughts message={message} />
         {message.phase === "thinking" && !message.reasoning && <Dots />}
-        {(message.text || !streaming) && <Markdown text={message.text} whole={!streaming} />}
+        {message.text && <Markdown text={message.text} whole={!streaming} />}
         <Calls message={message} />
         <Trouble chat={chat} message={message} />
         <Gauge chat={chat} message={message} />
@@ -198,14 +213,15 @@ function Trouble({ chat, message }: { chat: Chat; message: Message }) {
   const { error, outcome, state } = message;
   if (state !== "ended" || (!error && outcome !== "interrupted")) return null;
   const begun = message.text || message.reasoning;
+  const told = error && error.message.toLowerCase().replaceAll(" ", "_").includes(error.code);
   return (
     <div className="trouble" role="group" aria-label="What went wrong">
       <p>
-        <b>{begun ? "It broke off here. What came stays." : "There is no answer."}</b> {error && sentence(error.message)}
+        <b>{begun ? "It broke off here." : "There is no answer."}</b> {error && sentence(error.message)}
       </p>
-      {error && <code>{error.code}</code>}
+      {error && !told && <code>{error.code}</code>}
       {error?.retryable !== false && (
-        <button type="button" onClick={() => void chat.regenerate({ messageId: message.id })}>
+        <button type="button" onClick={() => void chat.regenerate({ messageId: message.id, ...asking() })}>
           Ask again
         </button>
       )}
@@ -231,7 +247,7 @@ function Gauge({ chat, message }: { chat: Chat; message: Message }) {
       {ended && (
         <span className="deeds">
           <Branches chat={chat} id={message.id} />
-          <Copy text={message.text} />
+          {message.text && <Copy text={message.text} />}
           <Again chat={chat} message={message} />
         </span>
       )}
@@ -253,7 +269,8 @@ function Again({ chat, message }: { chat: Chat; message: Message }) {
   const box = useRef<HTMLDetailsElement>(null);
   const again = (model?: string) => {
     box.current?.removeAttribute("open");
-    void chat.regenerate({ messageId: message.id, ...(model !== undefined && { model }) });
+    toPrompt();
+    void chat.regenerate({ messageId: message.id, ...asking(), ...(model !== undefined && { model }) });
   };
   if (models.length < 2) return <Deed icon="again" name="Answer again" onClick={() => again()} />;
   return (
@@ -278,7 +295,14 @@ function Branches({ chat, id }: TurnProps) {
   const at = siblings.indexOf(id);
   const step = (by: number) => {
     const other = siblings[at + by];
-    if (other) chat.branch(other);
+    if (!other) return;
+    chat.branch(other);
+    // The button is another one now; the keyboard stays on it, or on its neighbour at the end of the row.
+    requestAnimationFrame(() => {
+      const buttons = [...document.querySelectorAll<HTMLButtonElement>(`[data-id="${other}"] .branches button`)];
+      const wanted = by < 0 ? buttons : buttons.reverse();
+      wanted.find((button) => !button.disabled)?.focus();
+    });
   };
   return (
     <span className="branches">

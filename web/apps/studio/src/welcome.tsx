@@ -29,7 +29,7 @@ export function Welcome() {
           <li key={name}>
             <button type="button" onClick={() => dispatchEvent(new CustomEvent("penstock:draft", { detail: text }))}>
               <b>{name}</b>
-              <span>{text}</span>
+              <span>{text.replaceAll("\n", " ↵ ")}</span>
             </button>
           </li>
         ))}

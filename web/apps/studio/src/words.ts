@@ -6,7 +6,7 @@ import type { Price } from "./api.ts";
 export type Kind = "quiet" | "live" | "wait" | "done" | "stop" | "bad";
 
 const ENDINGS: Record<string, string> = {
-  completed: "whole",
+  completed: "complete",
   cancelled: "stopped",
   length: "cut at its length limit",
   tool_calls: "wants a tool",

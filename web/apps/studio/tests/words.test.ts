@@ -38,7 +38,7 @@ describe("how things stand", () => {
 
 test("how an answer ended", () => {
   const ended = (change: Partial<Message>) => ending({ ...ANSWER, ...change });
-  expect(ended({})).toEqual({ kind: "done", words: "whole" });
+  expect(ended({})).toEqual({ kind: "done", words: "complete" });
   expect(ended({ outcome: "cancelled" })).toEqual({ kind: "stop", words: "stopped" });
   expect(ended({ outcome: "interrupted" }).kind).toBe("bad");
   const error = { code: "stalled", message: "silent", retryable: true };
