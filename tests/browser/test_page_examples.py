@@ -49,7 +49,9 @@ def running(command: list[str], port: int, cwd: Path, env: dict[str, str] | None
         process.wait(PATIENCE)
 
 
-def test_the_smallest_page_goes_on_after_a_lost_connection(browser: Browser, tmp_path: Path) -> None:
+@pytest.fixture
+def smallest(browser: Browser, tmp_path: Path) -> Iterator[tuple[Page, Plug]]:
+    """The smallest page, from a server of files of its own, and the plug between it and Penstock."""
     shutil.copytree(ROOT / "examples" / "smallest", tmp_path, dirs_exist_ok=True)
     port = free_port()
     config = tmp_path / "penstock.toml"
@@ -61,16 +63,42 @@ def test_the_smallest_page_goes_on_after_a_lost_connection(browser: Browser, tmp
         Plug(served.port) as plug,
         opened(browser, f"http://127.0.0.1:{port}/page.html?server={plug.url}") as page,
     ):
-        page.get_by_label("Your question").fill(LONG)
-        page.get_by_role("button", name="Ask").click()
-        expect(page.locator("#answer")).to_contain_text("The source")
-        plug.pull()
-        expect(page.get_by_role("status")).to_have_text("reconnecting")
-        plug.mend()
-        expect(page.get_by_role("status")).to_have_text("completed", timeout=60_000)
-        text = page.locator("#answer").inner_text()
-        assert text.count("1. The source") == 1
-        assert text.count("no AI, only your own words, streamed") == 1
+        yield page, plug
+
+
+def test_the_smallest_page_goes_on_after_a_lost_connection(smallest: tuple[Page, Plug]) -> None:
+    page, plug = smallest
+    page.get_by_label("Your question").fill(LONG)
+    page.get_by_role("button", name="Ask").click()
+    expect(page.locator("#answer")).to_contain_text("The source")
+    plug.pull()
+    expect(page.get_by_role("status")).to_have_text("reconnecting")
+    plug.mend()
+    expect(page.get_by_role("status")).to_have_text("completed", timeout=60_000)
+    text = page.locator("#answer").inner_text()
+    assert text.count("1. The source") == 1
+    assert text.count("no AI, only your own words, streamed") == 1
+
+
+def test_the_smallest_page_asks_one_question_at_a_time(smallest: tuple[Page, Plug]) -> None:
+    page, plug = smallest
+    page.get_by_label("Your question").fill("Name three rivers")
+    page.get_by_role("button", name="Ask").click()
+    expect(page.get_by_role("button", name="Ask")).to_be_disabled()
+    expect(page.get_by_role("status")).to_have_text("completed", timeout=60_000)
+    page.get_by_label("Your question").fill(LONG)
+    page.keyboard.press("Enter")
+    expect(page.locator("#answer")).to_contain_text("The source")
+    expect(page.get_by_role("status")).to_have_text("")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_have_text("completed", timeout=60_000)
+    text = page.locator("#answer").inner_text()
+    assert text.count("1. The source") == 1
+    assert "Name three rivers" not in text
+    plug.pull()
+    page.get_by_role("button", name="Ask").click()
+    expect(page.get_by_role("status")).to_have_text("the server could not be reached")
+    expect(page.get_by_role("button", name="Ask")).to_be_enabled()
 
 
 @pytest.fixture(scope="module")
