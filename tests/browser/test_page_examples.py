@@ -138,3 +138,19 @@ def test_the_react_page_stops_at_the_server(browser: Browser, react: str) -> Non
         seen = page.locator("article[data-role=assistant] > p").inner_text()
         page.reload()
         expect(page.locator("article[data-role=assistant] > p")).to_have_text(seen)
+
+
+def test_the_react_page_shows_what_waits(browser: Browser, react: str) -> None:
+    with opened(browser, react) as page:
+        for text in (LONG, "Name three rivers", "Name four lakes"):
+            page.get_by_label("Your message").fill(text)
+            page.get_by_role("button", name="Send").click()
+        waits = page.get_by_role("list", name="Sent after this answer").get_by_role("listitem")
+        expect(waits).to_have_count(2)
+        waits.filter(has_text="Name three rivers").get_by_role("button", name="Remove").click()
+        expect(waits).to_have_count(1)
+        expect(page.locator("article[data-role=assistant]")).to_contain_text("The source")
+        page.get_by_role("button", name="Stop").click()
+        expect(page.locator("article[data-role=user] > p")).to_have_text([LONG, "Name four lakes"])
+        expect(waits).to_have_count(0)
+        expect(page.get_by_role("status")).to_have_text("ready", timeout=60_000)
