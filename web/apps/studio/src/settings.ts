@@ -22,9 +22,26 @@ const FIRST: Settings = {
   theme: "system", pacing: "summary", enterSends: true, system: "", temperature: null, model: null, sidebar: true,
 };
 
+type Name = keyof Settings;
+const oneOf = (...words: string[]) => (value: unknown) => typeof value === "string" && words.includes(value);
+const isText = (value: unknown) => typeof value === "string";
+const isSwitch = (value: unknown) => typeof value === "boolean";
+const IS: Record<Name, (value: unknown) => boolean> = {
+  theme: oneOf("system", "light", "dark"),
+  pacing: oneOf("off", "summary", "sentence"),
+  enterSends: isSwitch,
+  system: isText,
+  temperature: (value) => value === null || (typeof value === "number" && value >= 0 && value <= 2),
+  model: (value) => value === null || isText(value),
+  sidebar: isSwitch,
+};
+
+/** What is kept, as far as it can be meant: another version of the page wrote it, or somebody by hand. */
 function stored(): Settings {
   try {
-    return { ...FIRST, ...(JSON.parse(storage.getItem(KEY) ?? "{}") as Partial<Settings>) };
+    const kept = Object.entries(JSON.parse(storage.getItem(KEY) ?? "{}") as object);
+    const meant = kept.filter(([name, value]) => Object.hasOwn(IS, name) && IS[name as Name](value));
+    return { ...FIRST, ...Object.fromEntries(meant) };
   } catch {
     return FIRST;
   }
