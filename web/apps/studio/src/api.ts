@@ -66,11 +66,23 @@ export const api = {
   },
 };
 
+// The server says something every 15 s. After three times nothing, the connection is dead, whatever it says.
+const LONGEST_SILENCE = 45_000;
+
 /** Follow the feed until `signal` aborts, and come back whenever it breaks. `ready` is called at each beginning. */
 export async function follow(signal: AbortSignal, ready: () => void, changed: (id: string) => void): Promise<void> {
   for (let attempt = 0; !signal.aborted; attempt++) {
+    const cut = new AbortController();
+    const leave = () => cut.abort();
+    signal.addEventListener("abort", leave);
+    let silence: ReturnType<typeof setTimeout> | undefined;
+    const heard = () => {
+      clearTimeout(silence);
+      silence = setTimeout(leave, LONGEST_SILENCE);
+    };
     try {
-      const response = await fetch("/v1/conversations/events", { headers: headers(), cache: "no-store", signal });
+      heard();
+      const response = await fetch("/v1/conversations/events", { headers: headers(), cache: "no-store", signal: cut.signal });
       if (!response.ok) throw await errorOf(response);
       const sse = new SseReader(({ name, data }) => {
         attempt = 0;
@@ -81,11 +93,15 @@ export async function follow(signal: AbortSignal, ready: () => void, changed: (i
       for (;;) {
         const { done, value } = await reader.read();
         if (done) break;
+        heard();
         sse.feed(value);
       }
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof ChatError && (error.status === 401 || error.status === 403)) return;
+    } finally {
+      clearTimeout(silence);
+      signal.removeEventListener("abort", leave);
     }
     await new Promise((resolve) => setTimeout(resolve, Math.min(10_000, 300 * 2 ** attempt) * (0.5 + Math.random() / 2)));
   }
