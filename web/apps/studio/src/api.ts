@@ -47,10 +47,10 @@ export const api = {
     const { data } = await json<{ data: { id: string; price?: Price }[] }>("/v1/models");
     return data.map(({ id, price }) => ({ id, price: price ?? null }));
   },
-  recent: (search: string, before?: number) =>
-    json<{ conversations: Conversation[]; more: boolean }>(
-      `/v1/conversations?${new URLSearchParams({ search, ...(before !== undefined && { before: String(before) }) })}`,
-    ),
+  recent(search: string, limit: number, before?: number) {
+    const query = { search, limit: String(limit), ...(before !== undefined && { before: String(before) }) };
+    return json<{ conversations: Conversation[]; more: boolean }>(`/v1/conversations?${new URLSearchParams(query)}`);
+  },
   rename: (id: string, title: string) => json<Conversation>(`/v1/conversations/${id}`, change("PATCH", { title })),
   remove: (id: string) => json<null>(`/v1/conversations/${id}`, change("DELETE")),
   /** The export as a file: by fetch, for a link could carry no key. */

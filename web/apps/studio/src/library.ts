@@ -54,13 +54,33 @@ export function chatOf(id: string, fresh: boolean): Chat {
 
 export const newId = (): string => randomId();
 
+const PAGE = 50;
+const MOST_AT_ONCE = 200; // that the server tells
+let wanted = PAGE;
+let reads = 0;
+let shown = 0; // the read whose result is shown
+
+/** Read the list, as far as it is wanted. */
+async function read(): Promise<void> {
+  const { search } = shelf.get();
+  const turn = ++reads;
+  const conversations: Conversation[] = [];
+  let more = true;
+  while (more && conversations.length < wanted) {
+    const limit = Math.min(wanted - conversations.length, MOST_AT_ONCE);
+    const page = await api.recent(search, limit, conversations.at(-1)?.updated);
+    conversations.push(...page.conversations);
+    more = page.more;
+  }
+  if (shelf.get().search !== search || turn < shown) return; // a later one was faster
+  shown = turn;
+  shelf.change({ conversations, more, trouble: null, loaded: true });
+}
+
 /** Read the list again, as far as it is shown. */
 export async function refresh(): Promise<void> {
-  const { search } = shelf.get();
   try {
-    const found = await api.recent(search);
-    if (shelf.get().search !== search) return;
-    shelf.change({ ...found, trouble: null, loaded: true });
+    await read();
   } catch (error) {
     fail(error);
   }
@@ -80,17 +100,20 @@ export async function tried(what: string, deed: () => Promise<void>): Promise<bo
 }
 
 export async function more(): Promise<void> {
-  const { search, conversations } = shelf.get();
-  const last = conversations.at(-1);
-  if (!last) return;
-  const found = await api.recent(search, last.updated);
-  if (shelf.get().search !== search) return;
-  shelf.change({ conversations: [...conversations, ...found.conversations], more: found.more });
+  const before = wanted;
+  wanted = shelf.get().conversations.length + PAGE;
+  try {
+    await read();
+  } catch (error) {
+    wanted = before;
+    throw error;
+  }
 }
 
 let typing: ReturnType<typeof setTimeout> | undefined;
 
 export function search(text: string): void {
+  wanted = PAGE;
   shelf.change({ search: text });
   clearTimeout(typing);
   typing = setTimeout(() => void refresh(), 150);
