@@ -1,6 +1,7 @@
 // All conversations: the list at the side, kept true by the server's feed; and the chat of each one that was opened.
 
-import { ChatError, conversation, createChat, newId as randomId, type Chat, type Conversation } from "@penstock/client";
+import { ChatError, Outbox, conversation, createChat, newId as randomId } from "@penstock/client";
+import type { Chat, Conversation } from "@penstock/client";
 import { api, follow, headers, type Model } from "./api.ts";
 import { External } from "./external.ts";
 import { settings } from "./settings.ts";
@@ -22,34 +23,91 @@ export const shelf = new External<Shelf>({
   conversations: [], more: false, search: "", models: [], trouble: null, loaded: false, failed: null,
 });
 
-const chats = new Map<string, Chat>();
+interface Opened {
+  readonly chat: Chat;
+  /** The answers that the server was seen to have: it makes them, whether anybody follows or not. */
+  readonly begun: Set<string>;
+  /** Left to itself until it is looked at again. */
+  parked: boolean;
+}
+
+const opened = new Map<string, Opened>(); // the last one used is the last one
 const MOST_CHATS = 12;
+/**
+ * So many answers are followed besides those that are looked at. Each takes a connection, and browsers open six to a
+ * server, for all tabs together.
+ */
+const MOST_BESIDE = 2;
+let looking: string | null = null;
 
 /**
- * The chat of a conversation; the same one each time, so that what streams goes on while another is looked at.
- * The server is asked for it, unless it is known to be `fresh`.
+ * The chat of a conversation that is looked at now; the same one each time, so that what streams goes on while another is
+ * looked at. The server is asked for it, unless it is known to be `fresh`.
  */
 export function chatOf(id: string, fresh: boolean): Chat {
-  let chat = chats.get(id);
-  if (!chat) {
-    chat = createChat({
-      id,
-      transport: conversation({ api: "/v1/conversations", id, headers }),
-      storage,
-      onFinish: () => void refresh(),
-    });
-    if (fresh) chat.reattach();
-    else void chat.resume();
+  looking = id;
+  const one = opened.get(id) ?? make(id, fresh);
+  opened.delete(id);
+  opened.set(id, one);
+  if (one.parked) {
+    one.parked = false;
+    resume(one);
   }
-  chats.delete(id);
-  chats.set(id, chat); // the last one used is the last one let go of
-  for (const [old, other] of chats) {
-    if (chats.size <= MOST_CHATS) break;
-    if (other.getSnapshot().status === "streaming" || old === id) continue;
-    other.detach();
-    chats.delete(old);
+  evict();
+  park();
+  return one.chat;
+}
+
+function make(id: string, fresh: boolean): Opened {
+  const begun = new Set<string>();
+  const transport = conversation({ api: "/v1/conversations", id, headers });
+  const load = async (signal?: AbortSignal) => {
+    const kept = await transport.load!(signal);
+    for (const message of kept?.messages ?? []) begun.add(message.id);
+    return kept;
+  };
+  const onFinish = () => void refresh();
+  const chat = createChat({ id, transport: { ...transport, load }, storage, onFinish });
+  const one: Opened = { chat, begun, parked: false };
+  opened.set(id, one);
+  if (fresh) chat.reattach();
+  else resume(one);
+  return one;
+}
+
+function resume({ chat }: Opened): void {
+  void chat.resume().then(park); // it may have found answers to follow
+}
+
+/** Forget what was not used for long, unless it is at work. */
+function evict(): void {
+  for (const [id, { chat }] of opened) {
+    if (opened.size <= MOST_CHATS) return;
+    const { status, queued } = chat.getSnapshot();
+    if (id === looking || status === "streaming" || status === "submitted" || queued.length > 0) continue;
+    chat.detach();
+    opened.delete(id);
   }
-  return chat;
+}
+
+/** Leave answers to the server, which goes on with them: all but a few, and all where nobody sees the page. */
+function park(): void {
+  let left = document.visibilityState === "hidden" ? 0 : MOST_BESIDE;
+  for (const [id, one] of [...opened].reverse()) {
+    if (id === looking || one.parked) continue;
+    const { all, queued } = one.chat.getSnapshot();
+    const coming = all.filter(({ state }) => state === "streaming");
+    // What is queued is sent from here, and a question that the server may not have yet as well.
+    const needed = queued.length > 0 || coming.some((answer) => answer.stream === null && !one.begun.has(answer.id));
+    if (needed || coming.length <= Math.max(left, 0)) {
+      left -= coming.length;
+      continue;
+    }
+    one.parked = true;
+    one.chat.detach();
+    // The server has these: the next page that opens need not send them.
+    for (const answer of coming) new Outbox(id, storage).remove(answer.id);
+  }
 }
 
 export const newId = (): string => randomId();
@@ -126,8 +184,8 @@ export async function rename(id: string, title: string): Promise<void> {
 
 export async function remove(id: string): Promise<void> {
   await api.remove(id);
-  chats.get(id)?.detach();
-  chats.delete(id);
+  opened.get(id)?.chat.detach();
+  opened.delete(id);
   shelf.change({ conversations: shelf.get().conversations.filter((one) => one.id !== id) });
 }
 
@@ -152,16 +210,18 @@ let feed: AbortController | null = null;
 /** Begin, or begin anew with another key. A page that is not looked at leaves the feed: browsers allow few connections. */
 export function open(): void {
   feed?.abort();
+  park();
   if (document.visibilityState === "hidden") return;
   feed = new AbortController();
   const reload = () => {
     void models();
     void refresh();
-    for (const chat of chats.values()) if (chat.getSnapshot().leaf !== null) void chat.resume();
+    for (const one of opened.values()) if (!one.parked && one.chat.getSnapshot().leaf !== null) resume(one);
   };
   let due: ReturnType<typeof setTimeout> | undefined;
   const changed = (id: string) => {
-    void chats.get(id)?.resume();
+    const one = opened.get(id);
+    if (one && !one.parked) resume(one);
     clearTimeout(due);
     due = setTimeout(() => void refresh(), 50);
   };

@@ -1,0 +1,71 @@
+"""Many conversations in one browser: none is in another one's way, and nothing that was written in any of them is lost."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.chat import Chat
+from tests.browser.place import Place, cue
+
+SOON = 20_000
+"""Milliseconds in which an answer comes that nothing is in the way of: less than the slow ones here take."""
+
+
+@pytest.mark.parametrize(
+    ("how", "first", "slow"),
+    [
+        ("with slow words", {"tokens": 150, "pace": 0.1}, {"tokens": 300, "pace": 0.2}),
+        ("with a late first word", {"tokens": 9, "first_token_delay": 12}, {"tokens": 9, "first_token_delay": 60}),
+    ],
+)
+def test_many_conversations_at_once(
+    chat: Chat, place: Place, how: str, first: dict[str, Any], slow: dict[str, Any]
+) -> None:
+    """Browsers allow six connections to a server, for all tabs together."""
+    chat.asks(f"the first of seven {how} {cue(**first)}")
+    expect(chat.entry(f"the first of seven {how}")).to_have_count(1)
+    ids = []
+    for number in range(2, 7):
+        new_conversation(chat)
+        chat.asks(f"number {number} of seven {how} {cue(**slow)}")
+        expect(chat.entry(f"number {number} of seven {how}")).to_have_count(1, timeout=SOON)
+        ids.append(chat.id)
+    new_conversation(chat)
+    chat.asks(f"the seventh {how} {cue(text='is heard')}")
+    expect(chat.answer).to_have_text("is heard", timeout=SOON)
+    other = chat.second_tab("/")
+    other.entry(f"number 6 of seven {how}").get_by_role("link").click()
+    expect(other.said).to_contain_text("number 6", timeout=SOON)
+    other.page.close()
+    chat.entry(f"the first of seven {how}").get_by_role("link").click()
+    chat.sees_the_end(1)
+    assert chat.text == place.truth(f"the first of seven {how}").text[0].rstrip()
+    for number in range(1, 7):
+        assert place.asked(f"{'the first' if number == 1 else f'number {number}'} of seven {how}") == 1
+    for id in ids:  # nobody waits for the slow ones
+        chat.page.request.delete(f"{place.url}/v1/conversations/{id}")
+
+
+def new_conversation(chat: Chat) -> None:
+    chat.clicks("New conversation", within=chat.sidebar)
+    expect(chat.page).to_have_url(re.compile("/$"))
+
+
+def test_what_waits_in_a_conversation_is_sent_however_many_others_are_looked_at(chat: Chat, place: Place) -> None:
+    for number in range(13):
+        message = {"id": f"chosen-{number}", "text": f"chosen {number}."}
+        asked = {"id": f"chosen-answer-{number}", "model": "brook", "message": message}
+        assert chat.page.request.post(f"{place.url}/v1/conversations/chosen-{number}/answers", data=asked).ok
+    chat.asks(f"left with something that waits {cue(text='late', first_token_delay=10)}")
+    chat.asks("what waits and is sent")
+    expect(chat.page.get_by_label("A message that waits")).to_have_count(1)
+    conversation = chat.id
+    for number in range(13):
+        chat.entry(f"chosen {number}.").get_by_role("link").click()
+        expect(chat.said).to_have_text(f"chosen {number}.")
+    assert place.asked("what waits and is sent") == 1
+    assert [message["text"] for message in place.messages(conversation)][2] == "what waits and is sent"
