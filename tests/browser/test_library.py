@@ -69,3 +69,25 @@ def test_what_waits_in_a_conversation_is_sent_however_many_others_are_looked_at(
         expect(chat.said).to_have_text(f"chosen {number}.")
     assert place.asked("what waits and is sent") == 1
     assert [message["text"] for message in place.messages(conversation)][2] == "what waits and is sent"
+
+
+def test_what_is_written_survives_a_reload_and_another_tab_has_its_own(chat: Chat) -> None:
+    chat.prompt.fill("a draft that begins a conversation")
+    chat.reloads()
+    expect(chat.prompt).to_have_value("a draft that begins a conversation")
+    chat.prompt.press("Enter")
+    chat.sees_the_end(1)
+    chat.reloads()
+    chat.sees_the_end(1)
+    expect(chat.prompt).to_have_value("")
+    chat.prompt.fill("a draft in the middle of it")
+    new_conversation(chat)
+    expect(chat.prompt).to_have_value("")
+    chat.prompt.fill("and another one")
+    chat.page.go_back()
+    expect(chat.prompt).to_have_value("a draft in the middle of it")
+    chat.reloads()
+    expect(chat.prompt).to_have_value("a draft in the middle of it")
+    expect(chat.second_tab().prompt).to_have_value("")
+    new_conversation(chat)
+    expect(chat.prompt).to_have_value("and another one")

@@ -3,10 +3,12 @@
 import type { Chat } from "@penstock/client";
 import { useChatValue } from "@penstock/react";
 import { useEffect, useRef, useState, type KeyboardEvent } from "react";
+import { useAddress } from "./address.ts";
 import { useExternal } from "./external.ts";
 import { Icon } from "./icons.tsx";
 import { shelf } from "./library.ts";
 import { asking, sends, settings } from "./settings.ts";
+import { drafts } from "./storage.ts";
 import { Deed, toPrompt } from "./turn.tsx";
 
 interface ComposerProps {
@@ -16,10 +18,9 @@ interface ComposerProps {
   onKeys: () => void;
 }
 
-const drafts = new Map<string, string>();
-
 export function Composer({ chat, onFirst, onKeys }: ComposerProps) {
-  const [text, setText] = useState(drafts.get(chat.id) ?? "");
+  const place = useAddress() ?? "new"; // a new conversation has another id after a reload
+  const [text, setText] = useState(() => drafts.get(place));
   const [beside, setBeside] = useState<string | null>(null);
   const { models } = useExternal(shelf);
   const { model, enterSends } = useExternal(settings);
@@ -27,7 +28,7 @@ export function Composer({ chat, onFirst, onKeys }: ComposerProps) {
   const box = useRef<HTMLTextAreaElement>(null);
 
   useEffect(() => box.current?.focus({ preventScroll: true }), [chat]);
-  useEffect(() => void drafts.set(chat.id, text), [chat, text]);
+  useEffect(() => drafts.keep(place, text), [place, text]);
   useEffect(() => {
     const fill = (event: CustomEvent<string>) => {
       setText(event.detail);
@@ -40,7 +41,8 @@ export function Composer({ chat, onFirst, onKeys }: ComposerProps) {
   const send = () => {
     const said = text.trim();
     if (!said || !model) return;
-    onFirst();
+    drafts.keep(place, "");
+    onFirst(); // now the conversation has an address
     setText("");
     if (beside) void chat.compare(said, [model, beside], asking());
     else void chat.sendMessage({ text: said, ...asking() });

@@ -2,28 +2,50 @@
 
 import type { KeyStorage } from "@penstock/client";
 
-const memory = new Map<string, string>();
-
-function browser(): Storage | null {
-  try {
-    return localStorage; // only to name it throws, where it is forbidden
-  } catch {
-    return null;
-  }
+export interface Keeping extends KeyStorage {
+  keys(): string[];
 }
 
-export const storage: KeyStorage = {
-  getItem: (key) => memory.get(key) ?? browser()?.getItem(key) ?? null,
-  setItem(key, value) {
+function keeping(place: () => Storage): Keeping {
+  const memory = new Map<string, string>();
+  const browser = () => {
     try {
-      browser()!.setItem(key, value);
-      memory.delete(key);
+      return place(); // only to name it throws, where it is forbidden
     } catch {
-      memory.set(key, value);
+      return null;
     }
-  },
-  removeItem(key) {
-    memory.delete(key);
-    browser()?.removeItem(key);
+  };
+  return {
+    getItem: (key) => memory.get(key) ?? browser()?.getItem(key) ?? null,
+    setItem(key, value) {
+      try {
+        browser()!.setItem(key, value);
+        memory.delete(key);
+      } catch {
+        memory.set(key, value);
+      }
+    },
+    removeItem(key) {
+      memory.delete(key);
+      browser()?.removeItem(key);
+    },
+    keys: () => [...new Set([...memory.keys(), ...Object.keys(browser() ?? {})])],
+  };
+}
+
+/** Of all tabs, and for good. */
+export const storage = keeping(() => localStorage);
+
+/** Of this tab, as long as it is open. */
+const session = keeping(() => sessionStorage);
+
+const DRAFT = "penstock.draft.";
+
+/** What is written and not sent yet, by conversation. A tab has its own: two that write at once would fight. */
+export const drafts = {
+  get: (id: string): string => session.getItem(DRAFT + id) ?? "",
+  keep(id: string, text: string): void {
+    if (text) session.setItem(DRAFT + id, text);
+    else session.removeItem(DRAFT + id);
   },
 };
