@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.chat import Chat
 from tests.browser.place import Place, cue
@@ -69,6 +69,59 @@ def test_what_waits_in_a_conversation_is_sent_however_many_others_are_looked_at(
         expect(chat.said).to_have_text(f"chosen {number}.")
     assert place.asked("what waits and is sent") == 1
     assert [message["text"] for message in place.messages(conversation)][2] == "what waits and is sent"
+
+
+def test_a_conversation_that_is_deleted_sends_nothing_more(chat: Chat, place: Place) -> None:
+    posted = posts(chat.page)
+    chat.asks(f"deleted with a queue {cue(endless=True, pace=0.05)}")
+    chat.reads_words(3)
+    chat.asks("never to be sent")
+    expect(chat.page.get_by_label("A message that waits")).to_have_count(1)
+    conversation = chat.id
+    delete(chat, "deleted with a queue")
+    expect(chat.page).to_have_url(re.compile("/$"))
+    assert place.truth("deleted with a queue").ended == "closed_by_peer"
+    chat.page.wait_for_timeout(500)
+    assert len(posted) == 1
+    assert chat.page.request.get(f"{place.url}/v1/conversations/{conversation}").status == 404
+    expect(chat.entry("deleted with a queue")).to_have_count(0)
+
+
+def test_a_conversation_that_can_not_be_deleted_goes_on_with_all_that_waits(chat: Chat, place: Place) -> None:
+    chat.asks(f"stays with its queue {cue(tokens=100, pace=0.05)}")
+    chat.reads_words(3)
+    chat.asks("sent after all of it")
+    expect(chat.page.get_by_label("A message that waits")).to_have_count(1)
+    chat.page.route(f"**/v1/conversations/{chat.id}", refuse_to_delete)
+    delete(chat, "stays with its queue")
+    expect(chat.page.get_by_role("alert").filter(has_text="Not deleted")).to_be_visible()
+    chat.sees_the_end(2)
+    assert chat.text == "You said: sent after all of it"
+    whole = place.messages(chat.id)[1]
+    assert (whole["outcome"], len(whole["text"].split())) == ("completed", 100)
+    expect(chat.page.locator(".answer").first).to_have_text(whole["text"].rstrip())
+
+
+def refuse_to_delete(route: Route) -> None:
+    if route.request.method == "DELETE":
+        route.abort("connectionreset")
+    else:
+        route.continue_()
+
+
+def posts(page: Page) -> list[str]:
+    """Every question that the page posts from now on."""
+    posted: list[str] = []
+    page.on("request", lambda request: posted.append(request.url) if request.url.endswith("/answers") else None)
+    return posted
+
+
+def delete(chat: Chat, title: str) -> None:
+    entry = chat.entry(title)
+    entry.hover()
+    entry.locator("summary").click()
+    chat.clicks("Delete", within=entry)
+    chat.clicks("Delete", within=chat.page.get_by_role("group", name=re.compile(f"Delete {title}")))
 
 
 def test_what_is_written_survives_a_reload_and_another_tab_has_its_own(chat: Chat) -> None:

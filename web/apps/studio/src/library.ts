@@ -5,7 +5,7 @@ import type { Chat, Conversation } from "@penstock/client";
 import { api, follow, headers, type Model } from "./api.ts";
 import { External } from "./external.ts";
 import { settings } from "./settings.ts";
-import { storage } from "./storage.ts";
+import { drafts, storage } from "./storage.ts";
 
 export interface Shelf {
   conversations: Conversation[];
@@ -183,10 +183,29 @@ export async function rename(id: string, title: string): Promise<void> {
 }
 
 export async function remove(id: string): Promise<void> {
-  await api.remove(id);
-  opened.get(id)?.chat.detach();
+  const one = opened.get(id);
+  const queued = one?.chat.getSnapshot().queued ?? [];
+  if (one) {
+    // Deleting cancels the answer that is coming, and the end of that one would send the next.
+    for (const { id: waiting } of queued) one.chat.removeQueued(waiting);
+    one.parked = true;
+    one.chat.detach();
+  }
+  try {
+    await api.remove(id);
+  } catch (error) {
+    if (one) {
+      one.parked = false;
+      resume(one);
+      for (const { text, ask, models } of queued) one.chat.queue(text, ask, models);
+    }
+    throw error;
+  }
+  one?.chat.detach(); // it may have been looked at meanwhile
   opened.delete(id);
-  shelf.change({ conversations: shelf.get().conversations.filter((one) => one.id !== id) });
+  storage.removeItem(`penstock:outbox:${id}`);
+  drafts.keep(id, "");
+  shelf.change({ conversations: shelf.get().conversations.filter((other) => other.id !== id) });
 }
 
 async function models(): Promise<void> {
