@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.chat import Chat
-from tests.browser.place import Place, cue
+from tests.browser.place import DEADLINE, Place, cue
 
 SOON = 20_000
 """Milliseconds in which an answer comes that nothing is in the way of: less than the slow ones here take."""
@@ -122,6 +122,46 @@ def delete(chat: Chat, title: str) -> None:
     entry.locator("summary").click()
     chat.clicks("Delete", within=entry)
     chat.clicks("Delete", within=chat.page.get_by_role("group", name=re.compile(f"Delete {title}")))
+
+
+def test_what_was_never_sent_is_sent_by_the_next_page_wherever_it_opens(chat: Chat, place: Place) -> None:
+    chat.context.set_offline(True)
+    chat.asks(f"the tab is closed before {cue(text='it is read')}")
+    chat.sees("offline")
+    other = chat.context.new_page()
+    chat.page.close()
+    chat.page = other
+    chat.context.set_offline(False)
+    chat.open("/")
+    entry = chat.entry("the tab is closed before")
+    expect(entry).to_have_count(1, timeout=DEADLINE)
+    expect(chat.turns).to_have_count(0)
+    entry.get_by_role("link").click()
+    chat.sees_the_end(1)
+    assert chat.text == "it is read"
+    expect(chat.page.get_by_role("alert")).to_have_count(0)
+    chat.reloads()
+    chat.sees_the_end(1)
+    assert place.asked("the tab is closed before") == 1
+    assert len(place.messages(chat.id)) == 2
+
+
+def test_a_conversation_that_was_looked_for_too_early_is_not_taken_for_deleted(chat: Chat, place: Place) -> None:
+    chat.context.set_offline(True)
+    chat.asks(f"looked for too early {cue(text='and found')}")
+    chat.sees("offline")
+    path = chat.path
+    other = chat.context.new_page()
+    chat.page.close()
+    chat.page = other
+    chat.context.set_offline(False)
+    chat.page.route("**/events", lambda route: route.abort("connectionreset"))  # which would tell of it
+    chat.page.route("**/answers", lambda route: route.abort("connectionreset"), times=2)
+    chat.open(path)
+    chat.sees_the_end(1)
+    expect(chat.page.get_by_role("alert")).to_have_count(0)
+    chat.asks("and it goes on")
+    chat.sees_the_end(2)
 
 
 def test_what_is_written_survives_a_reload_and_another_tab_has_its_own(chat: Chat) -> None:

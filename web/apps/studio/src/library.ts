@@ -66,7 +66,10 @@ function make(id: string, fresh: boolean): Opened {
     for (const message of kept?.messages ?? []) begun.add(message.id);
     return kept;
   };
-  const onFinish = () => void refresh();
+  const onFinish = () => {
+    void refresh();
+    if (chat.getSnapshot().missing) resume(one); // it was looked for before its first question had arrived
+  };
   const chat = createChat({ id, transport: { ...transport, load }, storage, onFinish });
   const one: Opened = { chat, begun, parked: false };
   opened.set(id, one);
@@ -203,7 +206,7 @@ export async function remove(id: string): Promise<void> {
   }
   one?.chat.detach(); // it may have been looked at meanwhile
   opened.delete(id);
-  storage.removeItem(`penstock:outbox:${id}`);
+  storage.removeItem(OUTBOX + id);
   drafts.keep(id, "");
   shelf.change({ conversations: shelf.get().conversations.filter((other) => other.id !== id) });
 }
@@ -214,8 +217,22 @@ async function models(): Promise<void> {
     shelf.change({ models: found, trouble: null });
     const { model } = settings.get();
     if (!model || !found.some(({ id }) => id === model)) settings.change({ model: found[0]?.id ?? null });
+    sendUnsent();
   } catch (error) {
     fail(error);
+  }
+}
+
+const OUTBOX = "penstock:outbox:";
+let sought = false;
+
+/** Once: what was written in a page that was closed before it could be sent. The server is there, and knows the key. */
+function sendUnsent(): void {
+  if (sought) return;
+  sought = true;
+  for (const key of storage.keys()) {
+    const id = key.startsWith(OUTBOX) ? key.slice(OUTBOX.length) : "";
+    if (/^[\w-]{8,64}$/.test(id) && !opened.has(id)) make(id, false);
   }
 }
 
