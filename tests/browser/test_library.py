@@ -184,3 +184,24 @@ def test_what_is_written_survives_a_reload_and_another_tab_has_its_own(chat: Cha
     expect(chat.second_tab().prompt).to_have_value("")
     new_conversation(chat)
     expect(chat.prompt).to_have_value("and another one")
+
+
+def test_what_is_written_in_a_conversation_that_was_deleted_elsewhere_stays(chat: Chat, place: Place) -> None:
+    chat.asks("deleted in another tab")
+    chat.sees_the_end(1)
+    conversation = chat.id
+    other = chat.second_tab()
+    delete(other, "deleted in another tab")
+    expect(other.page).to_have_url(re.compile("/$"))
+    expect(chat.page.get_by_role("alert")).to_contain_text("This conversation was deleted")
+    posted = posts(chat.page)
+    chat.prompt.fill("these words are not lost")
+    expect(chat.page.get_by_role("button", name="Send", exact=True)).to_be_disabled()
+    chat.prompt.press("Enter")
+    expect(chat.prompt).to_have_value("these words are not lost")
+    expect(chat.said).to_have_count(1)
+    assert posted == []
+    assert chat.page.request.get(f"{place.url}/v1/conversations/{conversation}").status == 404
+    chat.clicks("New conversation", within=chat.page.get_by_role("alert"))
+    chat.asks("elsewhere it goes on")
+    chat.sees_the_end(1)

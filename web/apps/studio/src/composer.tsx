@@ -25,6 +25,8 @@ export function Composer({ chat, onFirst, onKeys }: ComposerProps) {
   const { models } = useExternal(shelf);
   const { model, enterSends } = useExternal(settings);
   const busy = useChatValue(chat, ({ status }) => status === "submitted" || status === "streaming");
+  // What is said in a conversation that was deleted is refused: better it stays here.
+  const deleted = useChatValue(chat, ({ missing, messages }) => missing && messages.length > 0);
   const box = useRef<HTMLTextAreaElement>(null);
 
   useEffect(() => box.current?.focus({ preventScroll: true }), [chat]);
@@ -40,7 +42,7 @@ export function Composer({ chat, onFirst, onKeys }: ComposerProps) {
 
   const send = () => {
     const said = text.trim();
-    if (!said || !model) return;
+    if (!said || !model || deleted) return;
     drafts.keep(place, "");
     onFirst(); // now the conversation has an address
     setText("");
@@ -95,7 +97,7 @@ export function Composer({ chat, onFirst, onKeys }: ComposerProps) {
               )}
             </>
           )}
-          <button type="submit" className={stops ? "send stop" : "send"} disabled={!stops && (!text.trim() || !model)}>
+          <button type="submit" className={stops ? "send stop" : "send"} disabled={!stops && (!text.trim() || !model || deleted)}>
             {stops ? "Stop" : busy ? "Queue" : "Send"}
           </button>
         </div>
