@@ -11,7 +11,7 @@ const chat = createChat({ id, transport, model: "demo", storage: localStorage })
 
 function Chat() {
   const [text, setText] = useState("")
-  const { messages, status, connection, sendMessage, regenerate, stop } = useStreamingChat({ chat, resume: true })
+  const { messages, queued, status, connection, sendMessage, regenerate, stop, removeQueued } = useStreamingChat({ chat, resume: true })
   const busy = status === "submitted" || status === "streaming"
 
   function ask(event) {
@@ -30,6 +30,11 @@ function Chat() {
           {message.error && <p role="alert">{message.error.message} <button onClick={() => regenerate()}>Try again</button></p>}
         </article>
       ))}
+      {queued.length > 0 && (
+        <ul aria-label="Sent after this answer">
+          {queued.map(({ id, text }) => <li key={id}>{text} <button onClick={() => removeQueued(id)}>Remove</button></li>)}
+        </ul>
+      )}
       <form onSubmit={ask}>
         <input aria-label="Your message" value={text} onChange={event => setText(event.target.value)} required />
         <button>Send</button>

@@ -49,7 +49,9 @@ def running(command: list[str], port: int, cwd: Path, env: dict[str, str] | None
         process.wait(PATIENCE)
 
 
-def test_the_smallest_page_goes_on_after_a_lost_connection(browser: Browser, tmp_path: Path) -> None:
+@pytest.fixture
+def smallest(browser: Browser, tmp_path: Path) -> Iterator[tuple[Page, Plug]]:
+    """The smallest page, from a server of files of its own, and the plug between it and Penstock."""
     shutil.copytree(ROOT / "examples" / "smallest", tmp_path, dirs_exist_ok=True)
     port = free_port()
     config = tmp_path / "penstock.toml"
@@ -61,16 +63,42 @@ def test_the_smallest_page_goes_on_after_a_lost_connection(browser: Browser, tmp
         Plug(served.port) as plug,
         opened(browser, f"http://127.0.0.1:{port}/page.html?server={plug.url}") as page,
     ):
-        page.get_by_label("Your question").fill(LONG)
-        page.get_by_role("button", name="Ask").click()
-        expect(page.locator("#answer")).to_contain_text("The source")
-        plug.pull()
-        expect(page.get_by_role("status")).to_have_text("reconnecting")
-        plug.mend()
-        expect(page.get_by_role("status")).to_have_text("completed", timeout=60_000)
-        text = page.locator("#answer").inner_text()
-        assert text.count("1. The source") == 1
-        assert text.count("no AI, only your own words, streamed") == 1
+        yield page, plug
+
+
+def test_the_smallest_page_goes_on_after_a_lost_connection(smallest: tuple[Page, Plug]) -> None:
+    page, plug = smallest
+    page.get_by_label("Your question").fill(LONG)
+    page.get_by_role("button", name="Ask").click()
+    expect(page.locator("#answer")).to_contain_text("The source")
+    plug.pull()
+    expect(page.get_by_role("status")).to_have_text("reconnecting")
+    plug.mend()
+    expect(page.get_by_role("status")).to_have_text("completed", timeout=60_000)
+    text = page.locator("#answer").inner_text()
+    assert text.count("1. The source") == 1
+    assert text.count("no AI, only your own words, streamed") == 1
+
+
+def test_the_smallest_page_asks_one_question_at_a_time(smallest: tuple[Page, Plug]) -> None:
+    page, plug = smallest
+    page.get_by_label("Your question").fill("Name three rivers")
+    page.get_by_role("button", name="Ask").click()
+    expect(page.get_by_role("button", name="Ask")).to_be_disabled()
+    expect(page.get_by_role("status")).to_have_text("completed", timeout=60_000)
+    page.get_by_label("Your question").fill(LONG)
+    page.keyboard.press("Enter")
+    expect(page.locator("#answer")).to_contain_text("The source")
+    expect(page.get_by_role("status")).to_have_text("")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_have_text("completed", timeout=60_000)
+    text = page.locator("#answer").inner_text()
+    assert text.count("1. The source") == 1
+    assert "Name three rivers" not in text
+    plug.pull()
+    page.get_by_role("button", name="Ask").click()
+    expect(page.get_by_role("status")).to_have_text("the server could not be reached")
+    expect(page.get_by_role("button", name="Ask")).to_be_enabled()
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +138,19 @@ def test_the_react_page_stops_at_the_server(browser: Browser, react: str) -> Non
         seen = page.locator("article[data-role=assistant] > p").inner_text()
         page.reload()
         expect(page.locator("article[data-role=assistant] > p")).to_have_text(seen)
+
+
+def test_the_react_page_shows_what_waits(browser: Browser, react: str) -> None:
+    with opened(browser, react) as page:
+        for text in (LONG, "Name three rivers", "Name four lakes"):
+            page.get_by_label("Your message").fill(text)
+            page.get_by_role("button", name="Send").click()
+        waits = page.get_by_role("list", name="Sent after this answer").get_by_role("listitem")
+        expect(waits).to_have_count(2)
+        waits.filter(has_text="Name three rivers").get_by_role("button", name="Remove").click()
+        expect(waits).to_have_count(1)
+        expect(page.locator("article[data-role=assistant]")).to_contain_text("The source")
+        page.get_by_role("button", name="Stop").click()
+        expect(page.locator("article[data-role=user] > p")).to_have_text([LONG, "Name four lakes"])
+        expect(waits).to_have_count(0)
+        expect(page.get_by_role("status")).to_have_text("ready", timeout=60_000)
