@@ -14,6 +14,7 @@ from penstock.conversations.records import Conversation, Message
 from penstock.conversations.store import Growth, Place
 from penstock.dialects.base import Request
 from penstock.exceptions import Refused, StorageFailed
+from penstock.faces.conversations import markdown
 from penstock.gateway import Gateway, Tenant
 from penstock.policy.course import Route, Target
 from penstock.stores.sql import SqlStore, engine_for
@@ -41,6 +42,11 @@ async def forever(request: Request) -> AsyncIterator[str | Event]:
         await asyncio.sleep(0.002)
 
 
+async def silent(request: Request) -> AsyncIterator[str | Event]:
+    await asyncio.sleep(3600)
+    yield ""
+
+
 async def broken(request: Request) -> AsyncIterator[str | Event]:
     raise ValueError("inside")
     yield ""
@@ -56,10 +62,10 @@ class Failing(SqlStore):
             raise StorageFailed("full")
         await super().grow(growths)
 
-    async def add(self, tenant: str, conversation: Conversation, message: Message) -> None:
-        if self.full and message.role == "assistant":
+    async def add(self, tenant: str, conversation: Conversation, *new: Message) -> None:
+        if self.full:
             raise StorageFailed("full")
-        await super().add(tenant, conversation, message)
+        await super().add(tenant, conversation, *new)
 
 
 @pytest.fixture
@@ -68,7 +74,7 @@ async def talks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     monkeypatch.setattr(module, "RETRY_SECONDS", 0.05)
     asked_of_models.clear()
     wheel = Wheel()
-    upstreams = {"m": words, "forever": forever, "broken": broken}
+    upstreams = {"m": words, "forever": forever, "silent": silent, "broken": broken}
     routes = {name: Route(name, (Target(PythonUpstream(name, f), None),), Plan()) for name, f in upstreams.items()}
     store = Failing(engine_for(f"sqlite:///{tmp_path / 'kept.db'}"))
     made = Conversations(Gateway(MemoryJournal(wheel), routes, wheel), store)
@@ -158,6 +164,7 @@ async def test_words_that_can_not_be(talks: Conversations) -> None:
         (asking(2, None), (400, "invalid_request")),
         (asking(2, None, parent="answer-1"), (400, "invalid_request")),
         (asking(2, " \n"), (400, "invalid_request")),
+        (Asked(id="answer-2", model="m", message=Question("answer-2", "my own answer")), (400, "invalid_request")),
         (asking(2, model="none", parent="answer-1"), (404, "model_not_found")),
     ]:
         assert await refused(talks.answer(A, "talk-one", wrong)) == told
@@ -281,6 +288,77 @@ async def test_deleting_stops_what_runs(talks: Conversations) -> None:
     assert await talks.messages(A, "talk-one") == []
 
 
+async def test_stopped_before_it_is_asked_for_it_is_not_asked_for(talks: Conversations) -> None:
+    """Stop may overtake its question: another connection, another tab, a line that was down."""
+    assert await talks.stop(A, "talk-one", "answer-1", 0) == "cancelled"
+    assert await refused(talks.answer(A, "talk-one", asking(1))) == (410, "resume_expired")
+    question, answer = await talks.messages(A, "talk-one")
+    assert (question.text, answer.text, answer.outcome) == ("to the sea", "", "cancelled")
+    assert asked_of_models == []
+    await talks.answer(A, "talk-one", asking(2, parent="answer-1"))
+    assert (await ended(talks))[-1].outcome == "completed"
+
+
+async def test_stop_by_the_answers_id(talks: Conversations) -> None:
+    stream = await talks.answer(A, "talk-one", asking(1, model="forever"))
+    while stream.produced < 5:
+        await asyncio.sleep(0.001)
+    assert await talks.stop(B, "talk-one", "answer-1", 0) == "cancelled", "B has no such answer yet"
+    assert stream.end is None
+    assert await talks.stop(A, "talk-one", "answer-1", 3) == "cancelled"
+    answer = (await ended(talks))[1]
+    assert (answer.text, answer.outcome) == ("on " * 2, "cancelled")
+    assert await talks.stop(A, "talk-one", "answer-1", 0) == "cancelled", "again changes nothing"
+    assert (await ended(talks))[1].text == "on " * 2
+
+
+async def test_what_is_being_made_says_where_its_log_goes_on(talks: Conversations) -> None:
+    stream = await talks.answer(A, "talk-one", asking(1, model="forever"))
+    while stream.produced < 5:
+        await asyncio.sleep(0.001)
+    so_far = (await talks.messages(A, "talk-one"))[1]
+    position = stream.position(so_far.position)
+    assert so_far.text == "on " * (position.offset - 1)
+    await talks.stop(A, "talk-one", "answer-1", position.offset)
+    whole = (await ended(talks))[1]
+    assert (whole.text, whole.position) == (so_far.text, None)
+
+
+async def test_nothing_follows_an_answer_that_may_still_be_refused(talks: Conversations) -> None:
+    await talks.answer(A, "talk-one", asking(1, model="silent"))
+    assert await refused(talks.answer(A, "talk-one", asking(2, parent="answer-1"))) == (409, "answer_not_begun")
+    await talks.stop(A, "talk-one", "answer-1", None)
+
+
+async def test_deleting_while_an_answer_begins_leaves_all_of_it_or_nothing(talks: Conversations) -> None:
+    await talks.answer(A, "talk-one", asking(1))
+    for number in range(2, 30):
+        await ended(talks)
+        before = f"answer-{number - 1}"
+        begun, _ = await asyncio.gather(
+            talks.answer(A, "talk-one", asking(number, parent=before)),
+            talks.delete(A, "talk-one"),
+            return_exceptions=True,
+        )
+        if isinstance(begun, Refused):
+            assert (begun.status, begun.code) == (404, "message_not_found")
+        assert await refused(talks.find(A, "talk-one")) == (404, "conversation_not_found")
+        assert talks._gateway.live() == 0
+        await talks.answer(A, "talk-one", asking(number))
+
+
+async def test_a_storage_that_says_nonsense_ends_no_server(talks: Conversations) -> None:
+    """A row that is its own parent: the way to the beginning ends all the same."""
+    await talks.start()
+    circle = Message(id="question-1", parent="answer-1", role="user", created=1.0, text="round")
+    own = Message(id="answer-1", parent="question-1", role="assistant", created=1.0, text="and round")
+    await talks._store.add("a", Conversation("talk-one", "", 1.0, 1.0), circle, own)
+    await talks.answer(A, "talk-one", asking(2, "out", parent="answer-1"))
+    await ended(talks)
+    assert asked_of_models[0][-2:] == [("assistant", "and round"), ("user", "out")]
+    assert markdown(await talks.find(A, "talk-one"), await ended(talks)).count("round") == 2
+
+
 async def test_after_deleting_the_same_ids_are_another_answer(talks: Conversations) -> None:
     before = await talks.answer(A, "talk-one", asking(1, "one"))
     await ended(talks)
@@ -322,6 +400,9 @@ async def test_what_can_not_be_kept_is_not_begun(talks: Conversations) -> None:
     talks._store.full = True  # type: ignore[attr-defined]
     assert await refused(talks.answer(A, "talk-one", asking(1, model="forever"))) == (503, "storage_unavailable")
     assert talks._gateway.live() == 0
+    assert asked_of_models == []
+    talks._store.full = False  # type: ignore[attr-defined]
+    assert await talks.messages(A, "talk-one") == []
 
 
 async def test_storage_that_fails_for_a_while_loses_no_word(
