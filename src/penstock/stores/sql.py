@@ -222,7 +222,7 @@ class SqlStore:
         if self._engine.dialect.name != "sqlite" or not database or database == ":memory:":
             return None
         try:
-            found = os.stat(database)
+            found = Path(database).stat()
         except OSError:
             return (0, 0)
         return (found.st_dev, found.st_ino)
@@ -255,7 +255,8 @@ class SqlStore:
 
 def _upgrade(connection: sa.Connection) -> None:
     there = sa.inspect(connection).has_table("alembic_version")
-    if there and connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() == VERSION:
+    version = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() if there else None
+    if version == VERSION:
         return
     if not there and connection.engine.url.database in (None, "", ":memory:"):
         metadata.create_all(connection)  # nobody migrates what is gone with the process
@@ -263,15 +264,15 @@ def _upgrade(connection: sa.Connection) -> None:
     # Only now: importing it takes longer than all the rest of a start.
     from alembic import command
     from alembic.config import Config as Alembic
-    from alembic.util import CommandError
+    from alembic.script import ScriptDirectory
 
     config = Alembic()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
-    try:
-        command.upgrade(config, "head")
-    except CommandError as error:  # it knows no such version
-        raise StorageFailed(f"the database was made by another, newer version of penstock: {error}") from None
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if version is not None and version not in known:
+        raise StorageFailed(f"the database was made by a newer version of penstock ({version})")
+    command.upgrade(config, "head")
 
 
 def _is(tenant: str, id: str) -> tuple[Any, ...]:
