@@ -88,7 +88,7 @@ export class Chat {
    */
   sendMessage = async (message: AskOptions & { text: string }): Promise<Message | null> => {
     const { text, ...ask } = message;
-    if (this.#isActive(this.#leaf)) {
+    if (this.#isBusy()) {
       this.queue(text, ask);
       return null;
     }
@@ -123,7 +123,7 @@ export class Chat {
    * this is queued, and resolves with nulls.
    */
   compare = async (text: string, models: readonly string[], ask: AskOptions = {}): Promise<(Message | null)[]> => {
-    if (this.#isActive(this.#leaf)) {
+    if (this.#isBusy()) {
       this.queue(text, ask, models);
       return models.map(() => null);
     }
@@ -433,12 +433,13 @@ export class Chat {
       return;
     }
     this.#change(change);
+    if (change === "end" && answer.ended) this.#sendQueued(); // nothing of it is on its way any more
   }
 
   /** The next of what is queued, once nothing is coming any more. After an error the person decides first. */
   #sendQueued(): void {
     const [next, ...rest] = this.#queued;
-    if (next === undefined || this.#unfinished().length > 0 || this.#error !== null) return;
+    if (next === undefined || this.#isBusy() || this.#unfinished().length > 0 || this.#error !== null) return;
     this.#setQueued(rest);
     // By ids of its own: a page that is restored with the same queue asks the same, and is answered once.
     if (next.models.length > 0) void this.#sendTo(next.models, next.text, next.ask, next.id);
@@ -470,6 +471,11 @@ export class Chat {
 
   #unfinished(): Follower[] {
     return [...this.#followers.values()].filter((follower) => follower.active);
+  }
+
+  /** Is what is shown still coming, or a question on its way, which the next message is to follow? */
+  #isBusy(): boolean {
+    return this.#isActive(this.#leaf) || [...this.#followers.values()].some((follower) => follower.asking);
   }
 
   #isActive(id: string | null): boolean {

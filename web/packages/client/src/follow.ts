@@ -68,6 +68,7 @@ export class Follower {
   #wanted = false;
   #leaving = false;
   #stopping = false;
+  #isAsking = false;
   #gone = false; // its log: what the server has stored is all there is
   #failures = 0;
   #asked = 0;
@@ -92,6 +93,11 @@ export class Follower {
   /** Whether it is being followed, as far as anybody sees: a stopped answer is not. */
   get active(): boolean {
     return this.#wanted && !this.answer.ended;
+  }
+
+  /** Is the question on its way, even if what becomes of it is not wanted any more? */
+  get asking(): boolean {
+    return this.#isAsking;
   }
 
   /** The question, while the server has not accepted it. */
@@ -170,7 +176,9 @@ export class Follower {
     try {
       if (this.#gone) return await this.#recover(cut.signal);
       const fresh = asking && this.#asked === 0;
+      this.#isAsking = asking;
       const connection = asking ? await this.#ask(cut.signal) : await this.#attach(cut.signal);
+      this.#isAsking = false;
       this.#lastByte = this.#o.clock.now();
       this.#patience = 1;
       this.bursts.open(this.#lastByte, fresh);
@@ -192,9 +200,14 @@ export class Follower {
       await this.#read(connection);
       return { kind: "lost" };
     } catch (error) {
+      if (asking && this.#stopping && error instanceof ChatError && (error.status === 409 || error.status === 410)) {
+        answer.begun = answer.final = true; // the server has it, stopped as it is
+        return { kind: "next" };
+      }
       return error instanceof ChatError ? this.#refused(error, asking) : { kind: "lost" }; // fetch and read throw whatever they like
     } finally {
       unwatch();
+      this.#isAsking = false;
       cut.abort();
       this.#cut = null;
     }

@@ -21,6 +21,23 @@ describe("stop", () => {
     expect(last(chat)).toMatchObject({ text: "", outcome: "cancelled" });
   });
 
+  test("before the server has accepted: the next message waits, and follows it", async () => {
+    const { server, open } = world();
+    let letGo = () => {};
+    server.gate = new Promise((resolve) => (letGo = resolve));
+    const chat = open();
+    await say(chat, "a");
+    chat.stop();
+    const stopped = last(chat).id;
+    await say(chat, "b");
+    expect(server.posts).toBe(1);
+    server.gate = null;
+    letGo();
+    await settle();
+    expect(server.bodies.at(-1)).toMatchObject({ parent: stopped, message: { text: "b" } });
+    expect(chat.getSnapshot().messages.map(({ text }) => text)).toEqual(["a", "", "b", ""]);
+  });
+
   test("before the first word, of which nothing is heard", async () => {
     const { server, open } = world();
     let say = () => {};
