@@ -48,6 +48,32 @@ class TestMemory(StoreContract):
         await store.close()
 
 
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+async def test_a_file_that_is_gone_is_told_of(tmp_path: Path, how: str) -> None:
+    """Fault: somebody cleans up. SQLite goes on writing where nobody looks, and a restart would find nothing."""
+    store = at(tmp_path / "kept.db")
+    await store.start()
+    await store.add("t", talk(), question("q"))
+    (tmp_path / "kept.db").unlink()
+    if how == "replaced":
+        (tmp_path / "kept.db").write_bytes(b"")
+    with pytest.raises(StorageFailed, match="removed or replaced"):
+        await store.add("t", talk(), answer("a", "q"))
+    await store.close()
+
+
+async def test_a_database_of_a_newer_version_is_told_of(tmp_path: Path) -> None:
+    store = at(tmp_path / "kept.db")
+    await store.start()
+    await store.close()
+    with sqlite3.connect(tmp_path / "kept.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    store = at(tmp_path / "kept.db")
+    with pytest.raises(StorageFailed, match="newer version of penstock"):
+        await store.start()
+    await store.close()
+
+
 async def test_what_was_running_when_the_process_died_is_interrupted(tmp_path: Path) -> None:
     first = at(tmp_path / "kept.db")
     assert await first.start() == 0

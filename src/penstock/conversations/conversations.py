@@ -8,10 +8,12 @@ a second for all answers together; nothing waits for that.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Literal
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -32,6 +34,9 @@ COMMIT_SECONDS = 0.1
 
 RETRY_SECONDS = 2.0
 """After the storage failed."""
+
+STOPPED = 10_000
+"""How many answers that are still to come may be stopped already."""
 
 
 class Question(msgspec.Struct, forbid_unknown_fields=True):
@@ -62,8 +67,11 @@ class Conversations:
         self._store = store
         self._clock = clock
         self._started: asyncio.Future[None] | None = None
-        self._recordings: dict[str, Recording] = {}
-        """By stream."""
+        self._recordings: dict[Place, Recording] = {}
+        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        """By tenant and conversation: one at a time begins an answer, stops one, or deletes."""
+        self._stopped: dict[Place, None] = {}
+        """Answers that were stopped before they were asked for: the line is not always first in, first out."""
         self._news: set[Recording] = set()
         self._woken = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
@@ -125,18 +133,19 @@ class Conversations:
         recordings = dict(self._recordings)
         kept = await self._store.messages(tenant.name, id)
         recordings |= self._recordings
-        live = [await self._live(tenant, message, recordings) for message in kept]
+        live = [
+            await self._live(tenant, message, recordings.get(Place(tenant.name, id, message.id))) for message in kept
+        ]
         return [message for message in live if message is not None]
 
-    async def _live(self, tenant: Tenant, message: Message, recordings: Mapping[str, Recording]) -> Message | None:
+    async def _live(self, tenant: Tenant, message: Message, recording: Recording | None) -> Message | None:
         """As it is by now: what is kept is a moment behind. Without the stream, when its log is no longer kept."""
-        if message.stream is None:
-            return message
-        recording = recordings.get(message.stream)
         if recording is not None:
             if recording.stream.refusal is not None:
                 return None
             return recording.message() if recording.ended else recording.so_far()
+        if message.stream is None:
+            return message
         if await self._gateway.journal.find(tenant.name, message.stream) is not None:
             return message
         return msgspec.structs.replace(message, stream=None)
@@ -173,46 +182,94 @@ class Conversations:
     async def delete(self, tenant: Tenant, id: str) -> None:
         """Whatever runs in it is cancelled. Doing it again changes nothing."""
         await self.start()
-        for message in await self._store.messages(tenant.name, id):
-            stream = await self._gateway.journal.find(tenant.name, message.stream) if message.stream else None
-            if stream is not None:
-                await self._gateway.cancel(stream.id, tenant)
-                await self._gateway.journal.set_aside(stream)  # its ids are free again
-                self._recordings.pop(stream.id, None)
-        await self._store.delete(tenant.name, id)
-        self._changed(tenant.name, id)
+        async with self._lock(tenant, id):
+            journal = self._gateway.journal
+            for message in await self._store.messages(tenant.name, id):
+                recording = self._recordings.pop(Place(tenant.name, id, message.id), None)
+                known = recording.stream.id if recording is not None else message.stream
+                stream = await journal.find(tenant.name, known) if known else None
+                if stream is not None:
+                    await self._gateway.cancel(stream.id, tenant)
+                    await journal.set_aside(stream)  # its ids are free again
+            await self._store.delete(tenant.name, id)
+            self._changed(tenant.name, id)
+
+    async def stop(self, tenant: Tenant, id: str, answer: str, seen: int | None) -> str | None:
+        """Stop an answer at what was seen, also one that is still to be asked for. Returns how it ended."""
+        await self.start()
+        check_id(id, "conversation")
+        place = Place(tenant.name, id, check_id(answer, "answer"))
+        async with self._lock(tenant, id):
+            recording = self._recordings.get(place)
+            if recording is not None:
+                stream = await self._gateway.cancel(recording.stream.id, tenant, seen)
+                return stream.end.last.outcome if stream.end is not None else None
+            for message in await self._store.messages(tenant.name, id):
+                if message.id == answer:
+                    return message.outcome
+            self._stopped[place] = None
+            while len(self._stopped) > STOPPED:
+                del self._stopped[next(iter(self._stopped))]
+            return "cancelled"
 
     async def answer(self, tenant: Tenant, id: str, asked: Asked) -> Stream:
         """Begin an answer, or find the one that was begun. Raises Refused."""
         await self.start()
         check_id(id, "conversation")
         check_id(asked.id, "id")
+        async with self._lock(tenant, id):
+            return await self._answer(tenant, Place(tenant.name, id, asked.id), asked)
+
+    async def _answer(self, tenant: Tenant, place: Place, asked: Asked) -> Stream:
+        refused = self._recordings.get(place)
+        if refused is not None and refused.stream.refusal is not None:
+            await self._end(refused)
+        id = place.conversation
         kept = {message.id: message for message in await self.messages(tenant, id)}
         if (before := kept.get(asked.id)) is not None:
-            return await self._again(tenant, before)
-        question = self._question(asked, kept)
-        path = _path(question, kept)
-        request = _request(asked, path)
-        if question.id not in kept:
-            now = self._clock()
-            await self._store.add(tenant.name, Conversation(id, title_of(question.text), now, now), question)
+            return await self._again(tenant, place, before)
+        question = self._question(asked, place, kept)
+        request = _request(asked, _path(question, kept))
+        now = self._clock()
+        answer = Message(
+            id=asked.id, parent=question.id, role="assistant", created=now, model=asked.model, state="streaming"
+        )
+        if stopped := place in self._stopped:
+            answer = msgspec.structs.replace(answer, state="ended", outcome="cancelled")
+        # Kept before the model is asked: what can't be kept is not begun, and what was begun is not begun twice.
+        new = [answer] if question.id in kept else [question, answer]
+        await self._store.add(tenant.name, Conversation(id, title_of(question.text), now, now), *new)
+        self._changed(tenant.name, id)
+        if stopped:
+            del self._stopped[place]
+            raise _over()
+        try:
+            body = msgspec.json.encode((id, asked))
+            stream = await self._gateway.open(request, body, tenant, f"{id}/{asked.id}", "stream")
+        except BaseException:
+            with contextlib.suppress(StorageFailed):  # then the next start of the process finds it interrupted
+                await self._store.withdraw(place)
             self._changed(tenant.name, id)
-        body = msgspec.json.encode((id, asked))
-        stream = await self._gateway.open(request, body, tenant, f"{id}/{asked.id}", "stream")
-        if stream.id not in self._recordings:
-            await self._record(tenant, id, asked, question, stream)
+            raise
+        answer = msgspec.structs.replace(answer, stream=stream.id)
+        recording = self._recordings[place] = Recording(place, answer, stream, self._told)
+        stream.attach(recording, Format("native", True, "stream"), self._gateway.position(stream, None)).pump()
+        self._changed(tenant.name, id)
         return stream
 
-    async def _again(self, tenant: Tenant, before: Message) -> Stream:
+    def _lock(self, tenant: Tenant, id: str) -> asyncio.Lock:
+        return self._locks.setdefault((tenant.name, id), asyncio.Lock())
+
+    async def _again(self, tenant: Tenant, place: Place, before: Message) -> Stream:
         if before.role != "assistant":
             raise Refused(409, "idempotency_conflict", "this id is a question's", param="id")
         if before.stream is not None:
             stream = await self._gateway.journal.find(tenant.name, before.stream)
             if stream is not None:
                 return stream
-        raise Refused(410, "resume_expired", "this answer has ended; the conversation has it", retryable=False)
+        raise _over()
 
-    def _question(self, asked: Asked, kept: dict[str, Message]) -> Message:
+    def _question(self, asked: Asked, place: Place, kept: dict[str, Message]) -> Message:
         if asked.parent is not None and asked.parent not in kept:
             raise Refused(404, "message_not_found", "there is no such message in this conversation", param="parent")
         if asked.message is None:
@@ -221,6 +278,8 @@ class Conversations:
                 raise Refused(400, "invalid_request", message, param="parent")
             return kept[asked.parent]
         check_id(asked.message.id, "message.id")
+        if asked.message.id == asked.id:
+            raise Refused(400, "invalid_request", "a message and its answer have ids of their own", param="message.id")
         if not asked.message.text.strip():
             raise Refused(400, "invalid_request", "the message is empty", param="message.text")
         known = kept.get(asked.message.id)
@@ -228,34 +287,15 @@ class Conversations:
             if (known.text, known.parent, known.role) != (asked.message.text, asked.parent, "user"):
                 raise Refused(409, "idempotency_conflict", "this message id came with other words before")
             return known
+        before = self._recordings.get(place._replace(message=asked.parent)) if asked.parent is not None else None
+        if before is not None and not before.stream.produced:
+            # It may still be refused, and then it was never there.
+            raise Refused(
+                409, "answer_not_begun", "what this follows has not begun yet", param="parent", retryable=True
+            )
         return Message(
             id=asked.message.id, parent=asked.parent, role="user", created=self._clock(), text=asked.message.text
         )
-
-    async def _record(self, tenant: Tenant, id: str, asked: Asked, question: Message, stream: Stream) -> None:
-        place = Place(tenant.name, id, asked.id)
-        now = self._clock()
-        answer = Message(
-            id=asked.id,
-            parent=question.id,
-            role="assistant",
-            created=now,
-            model=asked.model,
-            stream=stream.id,
-            state="streaming",
-        )
-        recording = self._recordings[stream.id] = Recording(place, answer, stream, self._told)
-        reader = stream.attach(recording, Format("native", True, "stream"), self._gateway.position(stream, None))
-        try:
-            await self._store.add(tenant.name, Conversation(id, "", now, now), answer)
-        except StorageFailed:
-            # What can't be kept is not begun: the answer would be gone with its log.
-            del self._recordings[stream.id]
-            reader.lost()
-            await self._gateway.cancel(stream.id, tenant)
-            raise
-        reader.pump()
-        self._changed(tenant.name, id)
 
     # -- writing down ------------------------------------------------------------------------------------------------
 
@@ -284,7 +324,7 @@ class Conversations:
         news, self._news = self._news, set()
         try:
             # Who ends while this is being written comes again. An end is the whole answer: nothing is appended before it.
-            news = {recording for recording in news if recording.stream.id in self._recordings}  # or it was deleted
+            news = {recording for recording in news if self._is_current(recording)}
             over = [recording for recording in news if recording.ended]
             growths = [(recording, recording.news()) for recording in news if not recording.ended]
             await self._store.grow([growth for _, growth in growths if growth.text or growth.reasoning])
@@ -292,17 +332,22 @@ class Conversations:
                 recording.kept(growth)
                 news.discard(recording)
             for recording in over:
-                if recording.stream.id in self._recordings:
+                if self._is_current(recording):
                     await self._end(recording)
                 news.discard(recording)
         except BaseException:  # the storage failed, or the server leaves: what is not written down is written later
             self._news |= news
             raise
 
+    def _is_current(self, recording: Recording) -> bool:
+        """It was not deleted, and nothing else has its place since."""
+        return self._recordings.get(recording.place) is recording
+
     async def _end(self, recording: Recording) -> None:
         place, stream = recording.place, recording.stream
         try:
             if stream.refusal is not None:
+                await self._gateway.journal.set_aside(stream)  # its id is free again
                 await self._store.withdraw(place)
             else:
                 await self._store.end(place, recording.message())
@@ -310,16 +355,22 @@ class Conversations:
             raise
         except Exception:  # a defect in one answer must not keep the others from being kept
             log.exception("stream %s could not be kept", stream.id)
-        self._recordings.pop(stream.id, None)
+        if self._is_current(recording):
+            del self._recordings[place]
         self._changed(place.tenant, place.conversation)
 
 
-def _path(leaf: Message, kept: dict[str, Message]) -> list[Message]:
+def _path(leaf: Message, known: Mapping[str, Message]) -> list[Message]:
     """From the beginning to `leaf`."""
+    kept = dict(known)
     path = [leaf]
-    while (parent := path[-1].parent) is not None:
-        path.append(kept[parent])
+    while (parent := kept.pop(path[-1].parent or "", None)) is not None:  # each once, whatever the storage says
+        path.append(parent)
     return path[::-1]
+
+
+def _over() -> Refused:
+    return Refused(410, "resume_expired", "this answer has ended; the conversation has it", retryable=False)
 
 
 def _request(asked: Asked, path: Sequence[Message]) -> Request:

@@ -41,6 +41,7 @@ class Recording:
         self._lengths = array("Q", [0, 0])
         """How much there was, text and reasoning, after each offset of `_offsets`."""
         self._offsets = array("Q", [0])
+        self._position: str | None = None
         self._calls: dict[int, list[str]] = {}
         self._usage: dict[str, Any] | None = None
         self._last: Done | Error | None = None
@@ -78,7 +79,9 @@ class Recording:
     def so_far(self) -> Message:
         """The answer, while it is being made."""
         text, reasoning = self._said()
-        return msgspec.structs.replace(self.answer, text=text, reasoning=reasoning)
+        return msgspec.structs.replace(
+            self.answer, text=text, reasoning=reasoning, tool_calls=self._tool_calls(), position=self._position
+        )
 
     def message(self) -> Message:
         """The whole answer, at its end."""
@@ -91,7 +94,7 @@ class Recording:
             self.answer,
             text=text,
             reasoning=reasoning,
-            tool_calls=[Call(*parts) for _, parts in sorted(self._calls.items())],
+            tool_calls=self._tool_calls(),
             state="ended",
             outcome=last.outcome,
             error=Failure(last.code, last.message, last.retryable) if isinstance(last, Error) else None,
@@ -113,7 +116,11 @@ class Recording:
         text = "".join([*(growth.text for growth in self._before), *self._text])
         return text, "".join([*(growth.reasoning for growth in self._before), *self._reasoning])
 
+    def _tool_calls(self) -> list[Call]:
+        return [Call(*parts) for _, parts in sorted(self._calls.items())]
+
     def _read(self, id: bytes, block: bytes) -> None:
+        self._position = id.decode()
         event = decode_event(block)
         match event:
             case Token(text=text, index=0) | Refusal(text=text, index=0):

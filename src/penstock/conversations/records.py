@@ -50,7 +50,8 @@ class Pace(msgspec.Struct, frozen=True):
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """A question, or an answer. `parent` is what it follows; None = it begins the conversation.
 
-    What stands below `model` is of answers only. `stream` is the answer's stream, as long as it may be there.
+    What stands below `model` is of answers only. `stream` is the answer's stream, as long as it may be there. `position`,
+    which is not kept, is of an answer that is being made: its log goes on after what is here.
     """
 
     id: str
@@ -62,6 +63,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     reasoning: str = ""
     tool_calls: list[Call] = []
     stream: str | None = None
+    position: str | None = None
     state: Literal["streaming", "ended"] = "ended"
     outcome: str | None = None
     error: Failure | None = None

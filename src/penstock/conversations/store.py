@@ -46,8 +46,8 @@ class Store(Protocol):
         """All of them, oldest first: every parent before its children."""
         ...
 
-    async def add(self, tenant: str, conversation: Conversation, message: Message) -> None:
-        """Add a message, with its conversation if that is new; it becomes the leaf. What is there already stays."""
+    async def add(self, tenant: str, conversation: Conversation, *messages: Message) -> None:
+        """Add messages, with their conversation if that is new; the last one becomes the leaf. What is there stays."""
         ...
 
     async def rename(self, tenant: str, conversation: str, title: str | None, leaf: str | None) -> Conversation | None:

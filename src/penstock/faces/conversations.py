@@ -2,7 +2,7 @@
 
 POST   /v1/conversations/{id}/answers    begin an answer: an event stream in the native dialect
 GET    /v1/conversations/events          an event for every conversation that changes
-GET, PATCH, DELETE and export            `routes`, for the control plane
+GET, PATCH, DELETE, export and cancel    `routes`, for the control plane
 """
 
 from __future__ import annotations
@@ -26,13 +26,15 @@ from penstock.exceptions import Refused
 from penstock.faces.access import Access
 from penstock.faces.asgi import Headers, Receive, Scope, Send, read_body
 from penstock.faces.limits import standing
-from penstock.faces.streams import SSE_HEADERS, StreamFaces
+from penstock.faces.streams import SSE_HEADERS, StreamFaces, read_cancel
 from penstock.gateway import Gateway
 from penstock.streams.framing import Format
 from penstock.wire import sse
 
 KEEPALIVE_SECONDS = 15.0
 MOST_AT_ONCE = 200
+LONGEST_CHANGE = 65_536
+"""Bytes of a PATCH."""
 ADDRESS = re.compile(r"/v1/conversations/([^/]*)/answers")
 EVENTS = "/v1/conversations/events"
 
@@ -130,7 +132,7 @@ def routes(conversations: Conversations, access: Access) -> APIRouter:
     @router.patch("/{id}")
     async def change(request: Request, id: str) -> Response:
         """Rename it, or choose the branch that is shown."""
-        asked: Change = decode_json(await request.body(), Change)
+        asked: Change = decode_json(await read_body(request.scope, request.receive, LONGEST_CHANGE), Change)
         if asked.title is not None and not 0 < len(asked.title.strip()) <= 200:
             raise Refused(400, "invalid_request", "a title has 1 to 200 characters", param="title")
         title = None if asked.title is None else asked.title.strip()
@@ -141,6 +143,13 @@ def routes(conversations: Conversations, access: Access) -> APIRouter:
         """Delete it; what runs in it is cancelled."""
         await conversations.delete(access.tenant(request.scope), id)
         return Response(status_code=204)
+
+    @router.post("/{id}/answers/{answer}/cancel")
+    async def cancel(request: Request, id: str, answer: str) -> Response:
+        """Stop an answer, whether it has begun or not; also one whose request is still on its way."""
+        seen = await read_cancel(request.scope, request.receive)
+        outcome = await conversations.stop(access.tenant(request.scope), id, answer, seen)
+        return _json({"answer": answer, "outcome": outcome})
 
     @router.get("/{id}/export")
     async def export(request: Request, id: str, format: Literal["markdown", "json"] = "markdown") -> Response:
@@ -164,12 +173,12 @@ def markdown(conversation: Conversation, messages: list[Message]) -> str:
     """The branch that is shown, to be read."""
     known = {message.id: message for message in messages}
     path: list[Message] = []
-    at = conversation.leaf
-    if at not in known:  # an answer that was refused a moment ago, or one that began since
-        at = messages[-1].id if messages else None
-    while at is not None and at in known:
-        path.append(known[at])
-        at = known[at].parent
+    at = known.pop(conversation.leaf or "", None)
+    if at is None and messages:  # an answer that was refused a moment ago, or one that began since
+        at = known.pop(messages[-1].id)
+    while at is not None:  # each once, whatever the storage says
+        path.append(at)
+        at = known.pop(at.parent or "", None)
     when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(conversation.created))
     parts = [f"# {conversation.title or title_of('')}", f"{when}"]
     for message in reversed(path):

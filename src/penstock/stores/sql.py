@@ -66,6 +66,7 @@ class SqlStore:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._lock: int | None = None
+        self._file: tuple[int, int] | None = None
         self._writing = asyncio.Lock()
         """One writer at a time: what is read before a write still holds when it is written."""
 
@@ -73,6 +74,7 @@ class SqlStore:
         self._own()
         async with self._begin() as connection:
             await connection.run_sync(_upgrade)
+            self._file = self._there()
             error = msgspec.json.encode(
                 Failure("interrupted", "the server stopped while this was being answered", True)
             )
@@ -131,24 +133,28 @@ class SqlStore:
         async with self._begin() as connection:
             return [_message(row) for row in await connection.execute(query)]
 
-    async def add(self, tenant: str, conversation: Conversation, message: Message) -> None:
+    async def add(self, tenant: str, conversation: Conversation, *new: Message) -> None:
         async with self._write() as connection:
             there = (await connection.execute(conversations.select().where(*_is(tenant, conversation.id)))).first()
             if there is None:
                 values = {**msgspec.structs.asdict(conversation), "tenant": tenant}
                 await connection.execute(conversations.insert().values(values))
-            known = sa.select(messages.c.id).where(*_in(tenant, conversation.id), messages.c.id == message.id)
-            if (await connection.execute(known)).first() is not None:
-                return
+            ids = [message.id for message in new]
+            known = sa.select(messages.c.id).where(*_in(tenant, conversation.id), messages.c.id.in_(ids))
+            there_already = set((await connection.execute(known)).scalars())
             last = sa.select(sa.func.coalesce(sa.func.max(messages.c.number), 0)).where(*_in(tenant, conversation.id))
-            number = (await connection.execute(last)).scalar_one() + 1
-            row = {**_row(message), "tenant": tenant, "conversation": conversation.id, "number": number}
-            await connection.execute(messages.insert().values(row))
-            await connection.execute(
-                conversations.update()
-                .where(*_is(tenant, conversation.id))
-                .values(leaf=message.id, updated=message.created)
-            )
+            number = (await connection.execute(last)).scalar_one()
+            for message in new:
+                if message.id in there_already:
+                    continue
+                number += 1
+                row = {**_row(message), "tenant": tenant, "conversation": conversation.id, "number": number}
+                await connection.execute(messages.insert().values(row))
+                await connection.execute(
+                    conversations.update()
+                    .where(*_is(tenant, conversation.id))
+                    .values(leaf=message.id, updated=message.created)
+                )
 
     async def rename(self, tenant: str, conversation: str, title: str | None, leaf: str | None) -> Conversation | None:
         values = {name: value for name, value in (("title", title), ("leaf", leaf)) if value is not None}
@@ -210,13 +216,35 @@ class SqlStore:
                 .values(leaf=parent)
             )
 
+    def _there(self) -> tuple[int, int] | None:
+        """Which file the database is, if it is one."""
+        database = self._engine.url.database
+        if self._engine.dialect.name != "sqlite" or not database or database == ":memory:":
+            return None
+        try:
+            found = Path(database).stat()
+        except OSError:
+            return (0, 0)
+        return (found.st_dev, found.st_ino)
+
     @contextlib.asynccontextmanager
     async def _write(self) -> AsyncIterator[AsyncConnection]:
-        async with self._writing, self._begin() as connection:
-            yield connection
+        try:
+            async with asyncio.timeout(BUSY_SECONDS):
+                await self._writing.acquire()
+        except TimeoutError:
+            raise StorageFailed("the storage is busy") from None
+        try:
+            async with self._begin() as connection:
+                yield connection
+        finally:
+            self._writing.release()
 
     @contextlib.asynccontextmanager
     async def _begin(self) -> AsyncIterator[AsyncConnection]:
+        # SQLite would go on in a file that nobody finds any more, and all would be lost with the process.
+        if self._file is not None and self._there() != self._file:
+            raise StorageFailed(f"{self._engine.url.database} was removed or replaced while it was in use: start again")
         try:
             async with self._engine.begin() as connection:
                 yield connection
@@ -227,7 +255,8 @@ class SqlStore:
 
 def _upgrade(connection: sa.Connection) -> None:
     there = sa.inspect(connection).has_table("alembic_version")
-    if there and connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() == VERSION:
+    version = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() if there else None
+    if version == VERSION:
         return
     if not there and connection.engine.url.database in (None, "", ":memory:"):
         metadata.create_all(connection)  # nobody migrates what is gone with the process
@@ -235,10 +264,14 @@ def _upgrade(connection: sa.Connection) -> None:
     # Only now: importing it takes longer than all the rest of a start.
     from alembic import command
     from alembic.config import Config as Alembic
+    from alembic.script import ScriptDirectory
 
     config = Alembic()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if version is not None and version not in known:
+        raise StorageFailed(f"the database was made by a newer version of penstock ({version})")
     command.upgrade(config, "head")
 
 
@@ -258,7 +291,7 @@ _JSON: dict[str, Any] = {"tool_calls": list[Call], "error": Failure, "usage": di
 
 
 def _message(row: Any) -> Message:
-    values = {name: getattr(row, name) for name in Message.__struct_fields__}
+    values = {name: getattr(row, name) for name in Message.__struct_fields__ if name != "position"}
     for name, shape in _JSON.items():
         if values[name] is not None:
             values[name] = msgspec.json.decode(values[name], type=shape)
@@ -267,6 +300,7 @@ def _message(row: Any) -> Message:
 
 def _row(message: Message) -> dict[str, Any]:
     values = msgspec.structs.asdict(message)
+    del values["position"]
     for name in _JSON:
         if values[name] is not None:
             values[name] = msgspec.json.encode(values[name]).decode()

@@ -2,7 +2,7 @@
 
 import type { Chat } from "@penstock/client";
 import { useChatValue } from "@penstock/react";
-import { useEffect, useMemo, useState } from "react";
+import { useEffect, useLayoutEffect, useMemo, useState } from "react";
 import { go, useAddress } from "./address.ts";
 import { Announcer } from "./announce.tsx";
 import { Composer } from "./composer.tsx";
@@ -39,7 +39,7 @@ export function Studio() {
     else settings.change({ sidebar: open ?? !sidebar });
   };
   const leave = () => setDrawer(false);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (drawer) document.querySelector<HTMLElement>(".sidebar .row.new")?.focus();
   }, [drawer]);
   useKeys(chat, { list, leave: drawer ? leave : null, keys: () => setDialog("keys") });

@@ -1,6 +1,6 @@
 // The conversation. Turns far from what is looked at are not built: an estimate of their height stands for them.
 
-import type { Chat, Snapshot } from "@penstock/client";
+import { togetherOf, type Chat, type Snapshot } from "@penstock/client";
 import { useChatValue } from "@penstock/react";
 import { memo, useEffect, useMemo, useRef, useState, type ReactNode } from "react";
 import { useExternal } from "./external.ts";
@@ -25,7 +25,7 @@ function turnsOf({ messages, siblings }: Snapshot): string {
     .map((message, at) => {
       if (message.role === "user") return messages[at + 1]?.role === "assistant" ? message.id : `${message.id}?`;
       // Asked for together, of several models (see `Chat.compare`): they are shown side by side.
-      const together = /^(.+-)\d$/.exec(message.id)?.[1];
+      const together = togetherOf(message.id);
       const group = together ? siblings.get(message.id)!.filter((id) => id.startsWith(together)).sort() : [];
       return group.length > 1 ? group.join("+") : message.id;
     })

@@ -17,7 +17,7 @@ interface Call {
 
 /** What was in the last message that was made: what a person has seen when they press Stop. */
 interface Shown {
-  readonly offset: number;
+  readonly offset: number | null;
   readonly text: number;
   readonly reasoning: number;
   readonly calls: readonly ToolCall[];
@@ -54,6 +54,7 @@ export class Answer {
   #watched = true; // from its beginning: only then is it known when its words came
   #seen: Position | null = null;
   #again = false; // the next block begins the log anew
+  #joined = false; // its beginning was taken over as a whole
   #message: Message | null = null;
   #shown: Shown | null = null;
   // After each offset, how much there was: somebody may stop the answer at what they had seen. Three columns.
@@ -73,8 +74,9 @@ export class Answer {
     return this.outcome !== null;
   }
 
-  get offset(): number {
-    return this.#seen?.offset ?? 0;
+  /** Up to where it has come; null if there is something, and nobody knows. */
+  get offset(): number | null {
+    return this.#seen?.offset ?? (this.#text || this.#reasoning || this.#calls.length > 0 ? null : 0);
   }
 
   get phase(): Phase {
@@ -137,16 +139,13 @@ export class Answer {
     this.begun = true;
     this.#message = null;
     const end = event !== null && this.#apply(event, now);
-    if (position && !this.ended) {
-      this.#offsets.push(position.offset);
-      this.#textLengths.push(this.#text.length);
-      this.#reasoningLengths.push(this.#reasoning.length);
-    }
+    if (end === "lost") return end;
+    if (position && !this.ended) this.#mark(position.offset);
     return end ? "end" : "new";
   }
 
-  /** Returns whether the answer ended. */
-  #apply(event: NativeEvent, now: number): boolean {
+  /** Returns whether the answer ended; or "lost" if what it ended with can only be told from its beginning. */
+  #apply(event: NativeEvent, now: number): boolean | "lost" {
     const { name, data } = event;
     if ((name === "tool_call" ? data.choice : "index" in data && data.index) || 0) return false; // other choices are not shown
     switch (name) {
@@ -179,7 +178,10 @@ export class Answer {
         this.final = true;
         return true;
       case "done":
-        if (data.outcome === "cancelled" && data.kept !== undefined) this.#goBack(data.kept);
+        if (data.outcome === "cancelled" && data.kept !== undefined && !this.#goBack(data.kept)) {
+          this.restart();
+          return "lost";
+        }
         this.end(data.outcome, now);
         this.final = true;
         return true;
@@ -205,8 +207,8 @@ export class Answer {
     this.#reasoningLengths = [];
   }
 
-  /** Stop at what was shown: what came since goes. Returns the offset that was seen. */
-  stop(now: number): number {
+  /** Stop at what was shown: what came since goes. Returns the offset that was seen; null = it is not known. */
+  stop(now: number): number | null {
     // Where nobody ever looked, everything that came counts as seen.
     const shown = this.#shown ?? {
       offset: this.offset, text: this.#text.length, reasoning: this.#reasoning.length, calls: this.#calls,
@@ -233,11 +235,10 @@ export class Answer {
     this.#again = true;
   }
 
-  /** Take over what the server has stored. */
+  /** Take over what the server has stored, up to the position that it tells. */
   adopt(stored: StoredMessage, now: number): void {
     const message = messageOf(stored);
     this.#forget();
-    this.#again = true; // if its log is read after all, that is all of it
     this.begun = true;
     this.#watched = false;
     this.#text = message.text;
@@ -247,26 +248,43 @@ export class Answer {
     this.#timing = message.timing;
     this.model = message.model ?? this.model;
     this.stream = message.stream ?? this.stream;
+    this.#seen = message.state === "streaming" ? parsePosition(stored.position ?? null) : null;
+    if (this.#seen) {
+      this.position = stored.position!;
+      this.#joined = true;
+      this.#mark(this.#seen.offset);
+    } else this.#again = true; // if its log is read after all, that is all of it
     if (message.state === "streaming") return;
     this.end(message.outcome ?? "interrupted", now, message.error);
     this.final = true;
   }
 
-  /** Someone stopped the answer at what they had seen; the answer is the text up to there, for every reader. */
-  #goBack(kept: number): void {
+  #mark(offset: number): void {
+    this.#offsets.push(offset);
+    this.#textLengths.push(this.#text.length);
+    this.#reasoningLengths.push(this.#reasoning.length);
+  }
+
+  /**
+   * Someone stopped the answer at what they had seen; the answer is the text up to there, for every reader. Returns
+   * whether that could be done: what was taken over as a whole has no offsets within.
+   */
+  #goBack(kept: number): boolean {
     let low = 0;
     for (let high = this.#offsets.length; low < high; ) {
       const middle = (low + high) >> 1;
       if (this.#offsets[middle]! <= kept) low = middle + 1;
       else high = middle;
     }
+    if (low === 0 && this.#joined) return false;
     this.#text = this.#text.slice(0, low > 0 ? this.#textLengths[low - 1] : 0);
     this.#reasoning = this.#reasoning.slice(0, low > 0 ? this.#reasoningLengths[low - 1] : 0);
+    return true;
   }
 
   /** What follows is a log from its beginning. */
   #forget(): void {
-    this.#again = false;
+    this.#again = this.#joined = false;
     this.#seen = null;
     this.position = null;
     this.#text = this.#reasoning = "";

@@ -8,8 +8,9 @@ import { Follower, type Change } from "./follow.ts";
 import { newId } from "./ids.ts";
 import { messageOf, userMessage, type Message, type StoredConversation, type StoredMessage } from "./messages.ts";
 import type { AskOptions, ChatOptions, Listener } from "./options.ts";
-import { Outbox } from "./outbox.ts";
+import { Outbox, Waiting } from "./outbox.ts";
 import { shared, worst, type Queued, type Snapshot, type Status } from "./snapshot.ts";
+import { Stops } from "./stops.ts";
 import { Thread } from "./thread.ts";
 import type { Question, Transport } from "./transport.ts";
 
@@ -28,12 +29,15 @@ export class Chat {
   #surroundings: Surroundings;
   #newId: () => string;
   #outbox: Outbox;
+  #stops: Stops;
+  #mine = new Set<string>(); // answers that were asked for here
   #thread = new Thread();
   #followers = new Map<string, Follower>();
   #listeners = new Set<Listener>();
   #leaf: string | null = null;
   #ask: AskOptions = {};
-  #queued: readonly Queued[] = [];
+  #queued: readonly Queued[];
+  #waiting: Waiting;
   #error: ChatError | null = null;
   #unread: ChatError | null = null; // why the conversation could not be read last time
   #finished = new WeakSet<Answer>();
@@ -56,6 +60,9 @@ export class Chat {
     this.#clock = options.clock ?? systemClock;
     this.#surroundings = options.surroundings ?? browser();
     this.#outbox = new Outbox(this.id, options.storage ?? null);
+    this.#stops = new Stops(this.id, options.storage ?? null, this.#transport, this.#clock);
+    this.#waiting = new Waiting(this.id, options.session ?? null);
+    this.#queued = this.#waiting.list();
     for (const { question, created } of this.#outbox.list()) this.#place(question, created);
   }
 
@@ -81,12 +88,11 @@ export class Chat {
    */
   sendMessage = async (message: AskOptions & { text: string }): Promise<Message | null> => {
     const { text, ...ask } = message;
-    if (this.#isActive(this.#leaf)) {
+    if (this.#isBusy()) {
       this.queue(text, ask);
       return null;
     }
-    const user = this.#say(this.#below(), text);
-    return this.#answer(user, ask);
+    return this.#send(text, ask);
   };
 
   /** Answer again, beside the answer there is. An answer that was never accepted is sent again instead. */
@@ -117,19 +123,27 @@ export class Chat {
    * this is queued, and resolves with nulls.
    */
   compare = async (text: string, models: readonly string[], ask: AskOptions = {}): Promise<(Message | null)[]> => {
-    if (this.#isActive(this.#leaf)) {
+    if (this.#isBusy()) {
       this.queue(text, ask, models);
       return models.map(() => null);
     }
-    const user = this.#say(this.#below(), text);
-    const together = this.#newId();
+    return this.#sendTo(models, text, ask);
+  };
+
+  #send(text: string, ask: AskOptions, id = this.#newId()): Promise<Message | null> {
+    const user = this.#say(this.#below(), text, id);
+    return this.#answer(user, ask, `${id}-a`);
+  }
+
+  #sendTo(models: readonly string[], text: string, ask: AskOptions, together = this.#newId()): Promise<(Message | null)[]> {
+    const user = this.#say(this.#below(), text, together);
     const answers = models.map((model, at) => ({ model, id: `${together}-${at + 1}` }));
     this.#comparing = answers.map(({ id }) => id);
     const ends = answers.map(({ model, id }) => this.#answer(user, { ...ask, model }, id));
     this.#leaf = answers[0]?.id ?? user.id;
     this.#change("state");
     return Promise.all(ends);
-  };
+  }
 
   /** Stop what is coming, or one answer of it, here and at the server, at what was shown. */
   stop = (messageId?: string): void => {
@@ -140,20 +154,17 @@ export class Chat {
   /** Send this when the answer that is coming has ended, of itself or by `stop`. Returns its id. */
   queue = (text: string, ask: AskOptions = {}, models: readonly string[] = []): string => {
     const id = this.#newId();
-    this.#queued = [...this.#queued, { id, text, ask, models }];
-    this.#change("state");
+    this.#setQueued([...this.#queued, { id, text, ask, models }]);
     this.#sendQueued();
     return id;
   };
 
   editQueued = (id: string, text: string): void => {
-    this.#queued = this.#queued.map((queued) => (queued.id === id ? { ...queued, text } : queued));
-    this.#change("state");
+    this.#setQueued(this.#queued.map((queued) => (queued.id === id ? { ...queued, text } : queued)));
   };
 
   removeQueued = (id: string): void => {
-    this.#queued = this.#queued.filter((queued) => queued.id !== id);
-    this.#change("state");
+    this.#setQueued(this.#queued.filter((queued) => queued.id !== id));
   };
 
   // -- branches and states -------------------------------------------------------------------------------------------
@@ -181,12 +192,17 @@ export class Chat {
 
   /** Take over what the server keeps. Answers that are followed stay as they are; those still being made are followed. */
   load = (kept: StoredConversation): void => {
-    for (const stored of kept.messages) this.#adopt(stored);
+    for (const stored of kept.messages) {
+      this.#adopt(stored);
+      this.#thread.withdraw(stored.id, false);
+    }
     const { leaf } = kept.conversation;
     const busy = this.#choosing > 0 || this.#comparing.length > 0 || this.#unfinished().length > 0;
     // An answer that was refused is not kept, and shown here all the same, below what is.
     const own = leaf !== null && !kept.messages.some(({ id }) => id === this.#leaf) && this.#thread.path(this.#leaf).some(({ id }) => id === leaf);
-    if (this.#leaf === null || !(busy || own)) this.#leaf = leaf !== null && this.#thread.has(leaf) ? leaf : this.#leaf;
+    // What was said here stays in sight when somebody else goes on in another branch; what goes on from it is followed.
+    const aside = this.#leaf !== null && this.#mine.has(this.#leaf) && !this.#thread.path(leaf).some(({ id }) => id === this.#leaf);
+    if (this.#leaf === null || !(busy || own || aside)) this.#leaf = leaf !== null && this.#thread.has(leaf) ? leaf : this.#leaf;
     this.#leaf ??= kept.messages.at(-1)?.id ?? null;
     this.reattach();
     this.#change("state");
@@ -203,14 +219,20 @@ export class Chat {
 
   /** After a reload: the conversation from the server, if it keeps one, and then as `reattach`. */
   resume = async (): Promise<void> => {
-    this.reattach();
-    if (!this.#transport.load) return;
     if (this.#loading) {
       this.#stale = true; // what is being read may be from before whatever was the reason to ask
       return;
     }
     this.#stale = false;
     const loading = (this.#loading = new AbortController());
+    if (this.#stops.left) await this.#stops.resume(); // or what was stopped would be seen to go on
+    if (loading.signal.aborted) return;
+    this.reattach();
+    if (!this.#transport.load) {
+      this.#loading = null;
+      return this.#sendQueued();
+    }
+    const ended = this.#thread.answers().filter((answer) => answer.ended && answer.stream !== null);
     try {
       const kept = await this.#transport.load(loading.signal);
       if (loading.signal.aborted) return; // left meanwhile
@@ -218,8 +240,11 @@ export class Chat {
       if (this.#unread !== null && this.#error === this.#unread) this.clearError(); // it can be read now
       this.#unread = null;
       this.#missing = kept === null;
+      const ids = new Set(kept?.messages.map(({ id }) => id));
+      for (const { id } of ended) this.#thread.withdraw(id, !ids.has(id));
       if (kept) this.load(kept);
       else this.#change("state");
+      this.#sendQueued();
     } catch (error) {
       if (loading.signal.aborted) return;
       const unreachable = { code: "unreachable", message: "The server could not be reached.", retryable: true };
@@ -254,8 +279,8 @@ export class Chat {
 
   // -- inside: messages ----------------------------------------------------------------------------------------------
 
-  #say(parent: string | null, text: string): Message {
-    const user = userMessage(this.#newId(), parent, text, this.#clock.now() / 1000);
+  #say(parent: string | null, text: string, id = this.#newId()): Message {
+    const user = userMessage(id, parent, text, this.#clock.now() / 1000);
     this.#thread.put(user);
     return user;
   }
@@ -271,7 +296,7 @@ export class Chat {
       this.#thread.store(stored.id);
       if (known === undefined) this.#thread.put(messageOf(stored));
     } else if (stored.state === "streaming") {
-      if (known === undefined) this.#thread.put(this.#answerOf(messageOf(stored)));
+      if (known === undefined) this.#thread.put(this.#answerOf(messageOf(stored), stored.position));
       // While it is being asked for, its own response tells its stream: what is heard of here may be refused yet.
       else if (known instanceof Answer && !this.#followers.get(known.id)?.unsent) known.stream ??= stored.stream;
     } else if (known === undefined) {
@@ -282,11 +307,11 @@ export class Chat {
     }
   }
 
-  /** An answer that is being made elsewhere: all of its log is read. */
-  #answerOf(message: Message): Answer {
+  /** An answer that is being made elsewhere: its log is read after the position, or all of it. */
+  #answerOf(message: Message, position: string | null = null): Answer {
     const answer = new Answer(message, message.created * 1000);
     answer.adopt(
-      { ...message, state: "streaming", tool_calls: [...message.toolCalls], timing: null },
+      { ...message, position, state: "streaming", tool_calls: [...message.toolCalls], timing: null },
       this.#clock.now(),
     );
     return answer;
@@ -328,6 +353,7 @@ export class Chat {
     if (message && !this.#thread.has(message.id)) this.#thread.put(userMessage(message.id, parent, message.text, created));
     const known = { id: question.answer, parent: message?.id ?? parent, model, created };
     const answer = new Answer(known, this.#clock.now());
+    this.#mine.add(answer.id);
     this.#thread.put(answer);
     this.#leaf = answer.id;
     return this.#follower(answer, question);
@@ -344,6 +370,7 @@ export class Chat {
       idleTimeoutMs: this.#o.idleTimeoutMs ?? 30_000,
       max: this.#o.retry?.max ?? 3,
       onChange: (change) => this.#followed(follower, change),
+      cancel: (stop) => this.#stops.send(stop).finally(() => this.#settle()),
       onSettled: () => this.#outbox.remove(answer.id),
     });
     this.#followers.set(answer.id, follower);
@@ -375,6 +402,7 @@ export class Chat {
   }
 
   #lookAgain(): void {
+    this.#stops.check();
     if (this.#unloaded && !this.#loading) {
       this.#error = null;
       void this.resume();
@@ -405,15 +433,23 @@ export class Chat {
       return;
     }
     this.#change(change);
+    if (change === "end" && answer.ended) this.#sendQueued(); // nothing of it is on its way any more
   }
 
   /** The next of what is queued, once nothing is coming any more. After an error the person decides first. */
   #sendQueued(): void {
     const [next, ...rest] = this.#queued;
-    if (next === undefined || this.#unfinished().length > 0 || this.#error !== null) return;
-    this.#queued = rest;
-    if (next.models.length > 0) void this.compare(next.text, next.models, next.ask);
-    else void this.sendMessage({ text: next.text, ...next.ask });
+    if (next === undefined || this.#isBusy() || this.#unfinished().length > 0 || this.#error !== null) return;
+    this.#setQueued(rest);
+    // By ids of its own: a page that is restored with the same queue asks the same, and is answered once.
+    if (next.models.length > 0) void this.#sendTo(next.models, next.text, next.ask, next.id);
+    else void this.#send(next.text, next.ask, next.id);
+  }
+
+  #setQueued(queued: readonly Queued[]): void {
+    this.#queued = queued;
+    this.#waiting.keep(queued);
+    this.#change("state");
   }
 
   #choose(leaf: string): void {
@@ -437,6 +473,11 @@ export class Chat {
     return [...this.#followers.values()].filter((follower) => follower.active);
   }
 
+  /** Is what is shown still coming, or a question on its way, which the next message is to follow? */
+  #isBusy(): boolean {
+    return this.#isActive(this.#leaf) || [...this.#followers.values()].some((follower) => follower.asking);
+  }
+
   #isActive(id: string | null): boolean {
     return id !== null && this.#followers.get(id)?.active === true;
   }
@@ -457,7 +498,7 @@ export class Chat {
     this.#tickOff?.();
     this.#tickOff = null;
     const waiting = [...this.#followers.values()].some((follower) => follower.answer.outcome === "unsent");
-    if (waiting || this.#unloaded) return;
+    if (waiting || this.#unloaded || this.#stops.left) return;
     this.#unlisten?.();
     this.#unlisten = null;
   }

@@ -8,6 +8,7 @@ import type { Answer } from "./answer.ts";
 import { Bursts } from "./bursts.ts";
 import type { Clock } from "./clock.ts";
 import { ChatError } from "./errors.ts";
+import type { Stop } from "./stops.ts";
 import type { Connection, Question, Transport } from "./transport.ts";
 
 /** How the connection is, in the words of the page. */
@@ -25,7 +26,6 @@ const OFFLINE: ConnectionState = { state: "offline" };
 const LONGEST_PAUSE = 15_000;
 const LONGEST_WAIT_S = 120; // a server that wants more is not waited for, but told of
 const DOUBTFUL = 20_000; // silent for longer than a keepalive takes: not trusted after the page was away
-const CANCEL_ATTEMPTS = 6;
 // Until its first token an answer may have no head, so nothing at all is heard. This many times longer is waited.
 const PATIENCE = 4;
 
@@ -42,6 +42,8 @@ export interface FollowOptions {
   /** How often a question is sent again by itself. */
   max: number;
   onChange(change: Change): void;
+  /** Tell the server to stop it. Resolves with how it ended, if that is known. */
+  cancel(stop: Stop): Promise<string | null>;
   /** The server has the question, or has refused it for good: it need not be kept. */
   onSettled(): void;
 }
@@ -66,6 +68,7 @@ export class Follower {
   #wanted = false;
   #leaving = false;
   #stopping = false;
+  #isAsking = false;
   #gone = false; // its log: what the server has stored is all there is
   #failures = 0;
   #asked = 0;
@@ -90,6 +93,11 @@ export class Follower {
   /** Whether it is being followed, as far as anybody sees: a stopped answer is not. */
   get active(): boolean {
     return this.#wanted && !this.answer.ended;
+  }
+
+  /** Is the question on its way, even if what becomes of it is not wanted any more? */
+  get asking(): boolean {
+    return this.#isAsking;
   }
 
   /** The question, while the server has not accepted it. */
@@ -134,10 +142,11 @@ export class Follower {
     this.#stopping = true;
     const seen = this.answer.stop(this.#o.clock.now());
     this.#o.onSettled();
-    if (this.answer.stream !== null) {
-      this.#cut?.abort();
-      void this.#cancel(this.answer.stream, seen);
-    } else void this.#cancelUnheard(); // and again as soon as the server says what to cancel
+    if (this.answer.stream !== null || this.#o.transport.stop) {
+      // A question that is on its way goes on: the server is to have it, and to begin nothing.
+      if (this.answer.stream !== null) this.#cut?.abort();
+      void this.#cancel(seen);
+    } // else as soon as the server says what to cancel
     this.#wake?.();
     this.#o.onChange("state");
   }
@@ -167,7 +176,9 @@ export class Follower {
     try {
       if (this.#gone) return await this.#recover(cut.signal);
       const fresh = asking && this.#asked === 0;
+      this.#isAsking = asking;
       const connection = asking ? await this.#ask(cut.signal) : await this.#attach(cut.signal);
+      this.#isAsking = false;
       this.#lastByte = this.#o.clock.now();
       this.#patience = 1;
       this.bursts.open(this.#lastByte, fresh);
@@ -177,7 +188,7 @@ export class Follower {
         asking = false;
         this.#o.onSettled();
         if (this.#stopping) {
-          if (answer.stream !== null) void this.#cancel(answer.stream, 0);
+          if (!this.#o.transport.stop) void this.#cancel(0);
           return { kind: "next" };
         }
       }
@@ -189,9 +200,14 @@ export class Follower {
       await this.#read(connection);
       return { kind: "lost" };
     } catch (error) {
-      return error instanceof ChatError ? this.#refused(error, asking) : this.#broken(asking);
+      if (asking && this.#stopping && error instanceof ChatError && (error.status === 409 || error.status === 410)) {
+        answer.begun = answer.final = true; // the server has it, stopped as it is
+        return { kind: "next" };
+      }
+      return error instanceof ChatError ? this.#refused(error, asking) : { kind: "lost" }; // fetch and read throw whatever they like
     } finally {
       unwatch();
+      this.#isAsking = false;
       cut.abort();
       this.#cut = null;
     }
@@ -283,19 +299,6 @@ export class Follower {
     return { kind: "next" };
   }
 
-  /** The connection failed: fetch and read throw whatever the browser likes. */
-  async #broken(asking: boolean): Promise<Wait> {
-    if (asking && this.#stopping) await this.#cancelUnheard();
-    return { kind: "lost" };
-  }
-
-  /** Stopped, and nobody knows whether the server has the question: the conversation says so. */
-  async #cancelUnheard(): Promise<void> {
-    const { recover } = this.#o.transport;
-    const stored = await recover?.(this.answer.id, new AbortController().signal).catch(() => null);
-    if (stored?.state === "streaming" && stored.stream) void this.#cancel(stored.stream, 0);
-  }
-
   async #lost(): Promise<void> {
     const { random, isOnline, max } = this.#o;
     if (!isOnline()) {
@@ -321,17 +324,10 @@ export class Follower {
     return this.#pause(milliseconds, false); // the page's coming back makes the server no less busy
   }
 
-  async #cancel(stream: string, seen: number): Promise<void> {
-    for (let attempt = 0; attempt < CANCEL_ATTEMPTS; attempt++) {
-      try {
-        const outcome = await this.#o.transport.cancel(stream, seen);
-        if (outcome !== null && outcome !== "cancelled") await this.#late();
-        return;
-      } catch (error) {
-        if (error instanceof ChatError && error.status < 500 && error.status !== 429) return; // no such stream any more
-      }
-      await new Promise<void>((resolve) => this.#o.clock.after(500 * 2 ** attempt, resolve));
-    }
+  async #cancel(seen: number | null): Promise<void> {
+    const { id, stream } = this.answer;
+    const outcome = await this.#o.cancel({ answer: id, stream, seen });
+    if (outcome !== null && outcome !== "cancelled") await this.#late();
   }
 
   /** It had ended before it could be stopped, and so it is kept: show what is kept. */

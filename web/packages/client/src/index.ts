@@ -14,5 +14,6 @@ export * from "./position.ts";
 export * from "./snapshot.ts";
 export * from "./sse.ts";
 export * from "./sse-transport.ts";
+export { togetherOf } from "./thread.ts";
 export * from "./transport.ts";
 export * from "./tree.ts";

@@ -53,6 +53,8 @@ export interface StoredMessage {
   reasoning: string;
   tool_calls: ToolCall[];
   stream: string | null;
+  /** Of one that is streaming: its log goes on after what is here. */
+  position?: string | null;
   state: "streaming" | "ended";
   outcome: string | null;
   error: ErrorInfo | null;

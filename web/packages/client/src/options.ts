@@ -16,6 +16,8 @@ export interface ChatOptions {
   model?: string;
   /** Keeps questions that the server has not accepted yet, so that a reload sends them: `localStorage`. */
   storage?: KeyStorage | null;
+  /** Keeps what is queued over a reload of this page: `sessionStorage`. Not shared with other pages, which would send it too. */
+  session?: KeyStorage | null;
   /** Milliseconds without a byte until the connection counts as dead. 30,000. */
   idleTimeoutMs?: number;
   /** `max`: how often a question is sent again by itself, before the server has accepted it. 3. */

@@ -1,6 +1,7 @@
 // Questions that the server has not accepted yet. Kept in storage, so that a reload sends them, once: the answer's id is
 // the idempotency key, so even a question that was sent twice is answered once.
 
+import type { Queued } from "./snapshot.ts";
 import type { Question } from "./transport.ts";
 
 /** As much of `localStorage` as is needed. */
@@ -59,4 +60,41 @@ export class Outbox {
 function isUnsent(kept: unknown): kept is Unsent {
   const question = (kept as Unsent | null)?.question;
   return typeof question?.answer === "string" && typeof question.model === "string" && Array.isArray(question.history);
+}
+
+/** What is queued, over a reload of one page. */
+export class Waiting {
+  #key: string;
+  #storage: KeyStorage | null;
+
+  constructor(chat: string, storage: KeyStorage | null) {
+    this.#key = `penstock:queue:${chat}`;
+    this.#storage = storage;
+  }
+
+  list(): readonly Queued[] {
+    try {
+      const kept: unknown = JSON.parse(this.#storage?.getItem(this.#key) ?? "[]");
+      return Array.isArray(kept) ? kept.filter(isQueued) : [];
+    } catch {
+      return [];
+    }
+  }
+
+  keep(queued: readonly Queued[]): void {
+    try {
+      if (queued.length > 0) this.#storage?.setItem(this.#key, JSON.stringify(queued));
+      else this.#storage?.removeItem(this.#key);
+    } catch {
+      // Full or forbidden.
+    }
+  }
+}
+
+function isQueued(kept: unknown): kept is Queued {
+  const queued = kept as Queued | null;
+  return (
+    typeof queued?.id === "string" && typeof queued.text === "string" && Array.isArray(queued.models) &&
+    typeof queued.ask === "object" && queued.ask !== null
+  );
 }

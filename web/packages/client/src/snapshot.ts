@@ -9,6 +9,7 @@ export type Status = "ready" | "submitted" | "streaming" | "error";
 
 /** Something that is sent when the answer before it has ended. */
 export interface Queued {
+  /** The message's, when it is sent. */
   readonly id: string;
   readonly text: string;
   /** How it is to be answered, as it was when it was written. */

@@ -65,6 +65,7 @@ export function conversation(options: HttpOptions & { id: string }): Transport {
     },
     attach: (stream, position, signal) => http.attach(stream, position, signal),
     cancel: (stream, seen) => http.cancel(stream, seen),
+    stop: (answer, seen) => http.cancelAt(`${address}/answers/${encodeURIComponent(answer)}/cancel`, seen),
     async recover(answer, signal): Promise<StoredMessage | null> {
       const kept = await load(signal);
       return kept?.messages.find((message) => message.id === answer) ?? null;
@@ -103,10 +104,14 @@ class Http {
     return connection(response, signal);
   }
 
-  async cancel(stream: string, seen: number): Promise<string | null> {
+  cancel(stream: string, seen: number | null): Promise<string | null> {
+    return this.cancelAt(`${this.#stream(stream)}/cancel`, seen);
+  }
+
+  async cancelAt(address: string, seen: number | null): Promise<string | null> {
     // keepalive: the page may be on its way out.
-    const init = { method: "POST", headers: JSON_BODY, body: JSON.stringify({ seen }), keepalive: true };
-    const response = await this.#send(`${this.#stream(stream)}/cancel`, init);
+    const body = JSON.stringify(seen === null ? {} : { seen });
+    const response = await this.#send(address, { method: "POST", headers: JSON_BODY, body, keepalive: true });
     if (!response.ok) throw await errorOf(response);
     const said = (await response.json()) as { outcome?: string | null };
     return said.outcome ?? null;

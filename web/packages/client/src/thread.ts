@@ -7,10 +7,14 @@ import { Tree } from "./tree.ts";
 /** A message, or an answer that becomes one when it is looked at. */
 export type Node = Message | Answer;
 
+/** Answers that were asked for together have ids that are the same up to this. */
+export const togetherOf = (answer: string): string | null => /^(.+-)\d$/.exec(answer)?.[1] ?? null;
+
 export class Thread {
   #tree = new Tree();
   #nodes = new Map<string, Node>();
   #stored = new Set<string>();
+  #withdrawn = new Set<string>();
   #siblings: ReadonlyMap<string, readonly string[]> | null = null;
 
   get(id: string | null): Node | undefined {
@@ -61,7 +65,14 @@ export class Thread {
   /** Has the server begun this answer, so that it keeps it? */
   isKept(id: string): boolean {
     const node = this.#nodes.get(id);
+    if (this.#withdrawn.has(id)) return false;
     return node instanceof Answer ? node.stream !== null || (node.final && node.begun) : node !== undefined;
+  }
+
+  /** The server began this answer, refused it after all, and keeps it no more; or it keeps it again. */
+  withdraw(answer: string, is = true): void {
+    if (is) this.#withdrawn.add(answer);
+    else this.#withdrawn.delete(answer);
   }
 
   /** The server told of this question. */
@@ -78,6 +89,9 @@ export class Thread {
   keptFrom(leaf: string | null): string | null {
     while (leaf !== null && !this.isKept(leaf)) {
       const question = this.#tree.parent(leaf);
+      const together = togetherOf(leaf);
+      const other = together && question && this.#tree.children(question).find((id) => id.startsWith(together) && this.isKept(id));
+      if (other) return other;
       if (question === null || this.isAsked(question)) return question;
       leaf = this.#tree.parent(question);
     }

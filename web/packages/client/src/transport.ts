@@ -37,8 +37,10 @@ export interface Transport {
   ask(question: Question, signal: AbortSignal): Promise<Connection>;
   /** Read an answer's log after a position, or from its beginning. */
   attach(stream: string, position: string | null, signal: AbortSignal): Promise<Connection>;
-  /** Cancel at the offset that was seen. Idempotent. Resolves with how the stream ended. */
-  cancel(stream: string, seen: number): Promise<string | null>;
+  /** Cancel at the offset that was seen; null = wherever it is. Idempotent. Resolves with how the stream ended. */
+  cancel(stream: string, seen: number | null): Promise<string | null>;
+  /** The same by the answer's id, which is known before the server has told of a stream, and even before it was asked. */
+  stop?(answer: string, seen: number | null): Promise<string | null>;
   /** The answer as the server keeps it, for when its log is gone. Null if it keeps none. */
   recover?(answer: string, signal: AbortSignal): Promise<StoredMessage | null>;
   /** The conversation as the server keeps it. Null if there is none yet. */

@@ -92,6 +92,8 @@ export class Server {
   posts = 0;
   accepted = 0;
   cancels: { stream: string; seen: number | null }[] = [];
+  /** Answers that were stopped before they were asked for. */
+  stopped = new Set<string>();
   /** No connection is made. */
   down = false;
   /** Questions arrive, and their answers do not. */
@@ -133,6 +135,16 @@ export class Server {
     this.cut();
   }
 
+  /** The conversations say what their answers have said by now; and up to which position, if `where`. */
+  keepText(where = true): void {
+    for (const { messages } of this.conversations.values()) {
+      for (const message of messages) {
+        const log = this.logs.find(({ stream }) => stream === message.stream);
+        if (log) Object.assign(message, { text: log.text, position: where ? log.entries.at(-1)!.id : null });
+      }
+    }
+  }
+
   /** All connections are lost. */
   cut(): void {
     for (const abort of [...this.#abort]) abort();
@@ -148,8 +160,10 @@ export class Server {
     if (this.down) throw new TypeError("Load failed");
     const cancel = /^\/v1\/streams\/([^/]+)\/cancel$/.exec(path);
     const stream = /^\/v1\/streams\/([^/]+)$/.exec(path);
+    const stop = /^\/v1\/conversations\/([^/]+)\/answers\/([^/]+)\/cancel$/.exec(path);
     const answers = /^\/v1\/conversations\/([^/]+)\/answers$/.exec(path);
     const kept = /^\/v1\/conversations\/([^/]+)$/.exec(path);
+    if (stop) return this.#stop(stop[1]!, stop[2]!, JSON.parse(String(init.body)) as { seen?: number });
     if (cancel) return this.#cancel(cancel[1]!, JSON.parse(String(init.body)) as { seen?: number });
     if (stream) return this.#attach(stream[1]!, headers.get("last-event-id"), init.signal ?? null);
     if (answers || path === "/v1/streams") {
@@ -181,6 +195,7 @@ export class Server {
       const stored = conversation === null ? undefined : this.conversations.get(conversation)?.messages;
       if (stored?.some(({ id }) => id === key)) return refusal(410, "resume_expired");
       if (asked.parent && stored && !stored.some(({ id }) => id === asked.parent)) return refusal(404, "message_not_found");
+      if (this.stopped.has(key)) return refusal(410, "resume_expired");
       this.accepted += 1;
       log = new Log(`stream${this.#epoch}${this.accepted}`, `e${this.#epoch}${this.accepted}`, key);
       this.logs.push(log);
@@ -220,6 +235,15 @@ export class Server {
     if (seen && seen.epoch !== log.epoch) return refusal(410, "resume_expired");
     if (log.ended && log.after(position).length === 0) return new Response(null, { status: 204 });
     return this.#stream(log, position, signal);
+  }
+
+  #stop(conversation: string, answer: string, { seen }: { seen?: number }): Response {
+    const log = this.logs.find((other) => other.answer === answer);
+    this.cancels.push({ stream: log?.stream ?? answer, seen: seen ?? null });
+    log?.cancel(seen ?? null);
+    const kept = this.conversations.get(conversation)?.messages.find(({ id }) => id === answer);
+    if (!log && !kept) this.stopped.add(answer);
+    return Response.json({ answer, outcome: log ? log.outcome : kept ? kept.outcome : "cancelled" });
   }
 
   #cancel(stream: string, { seen }: { seen?: number }): Response {

@@ -16,12 +16,29 @@ describe("stop", () => {
     expect(chat.getSnapshot()).toMatchObject({ status: "ready", connection: { state: "idle" } });
     letGo();
     await settle();
-    expect(server.cancels).toEqual([{ stream: server.log.stream, seen: 0 }]);
-    expect(server.log.outcome).toBe("cancelled");
+    expect(server.cancels).toEqual([{ stream: last(chat).id, seen: 0 }]); // it was there before the question
+    expect(server.accepted).toBe(0);
     expect(last(chat)).toMatchObject({ text: "", outcome: "cancelled" });
   });
 
-  test("before the first word: what the server keeps tells what to cancel", async () => {
+  test("before the server has accepted: the next message waits, and follows it", async () => {
+    const { server, open } = world();
+    let letGo = () => {};
+    server.gate = new Promise((resolve) => (letGo = resolve));
+    const chat = open();
+    await say(chat, "a");
+    chat.stop();
+    const stopped = last(chat).id;
+    await say(chat, "b");
+    expect(server.posts).toBe(1);
+    server.gate = null;
+    letGo();
+    await settle();
+    expect(server.bodies.at(-1)).toMatchObject({ parent: stopped, message: { text: "b" } });
+    expect(chat.getSnapshot().messages.map(({ text }) => text)).toEqual(["a", "", "b", ""]);
+  });
+
+  test("before the first word, of which nothing is heard", async () => {
     const { server, open } = world();
     let say = () => {};
     server.head = new Promise((resolve) => (say = resolve));
@@ -69,6 +86,83 @@ describe("stop", () => {
     await clock.advance(10_000);
     expect(server.cancels).toHaveLength(1);
     expect(server.log.outcome).toBe("cancelled");
+  });
+
+  test("is repeated over a line that is down for long, and over a reload", async () => {
+    const { server, clock, around, open } = world();
+    const chat = open();
+    await say(chat, "a");
+    server.log.tokens("x");
+    await settle();
+    server.down = true;
+    chat.stop();
+    await clock.advance(120_000);
+    server.down = false;
+    around.tell("back");
+    await settle();
+    expect(server.log.outcome).toBe("cancelled");
+
+    void chat.regenerate();
+    await settle();
+    server.log.tokens("y");
+    await settle();
+    server.down = true;
+    chat.stop();
+    await settle();
+    chat.detach();
+    server.down = false;
+    const reloaded = open();
+    await reloaded.resume();
+    await settle();
+    expect(server.log.outcome).toBe("cancelled");
+    expect(last(reloaded)).toMatchObject({ text: "y", outcome: "cancelled" });
+  });
+
+  test("of an answer whose beginning was read from the conversation keeps that", async () => {
+    const { server, open } = world();
+    const first = open();
+    await say(first, "a");
+    server.log.tokens("one ", "two ");
+    await settle();
+    server.keepText(); // what the conversation says of it, by now
+    const second = open();
+    await second.resume();
+    expect(last(second).text).toBe("one two ");
+    second.stop();
+    await settle();
+    expect(server.cancels).toEqual([{ stream: server.log.stream, seen: 3 }]);
+    expect(server.log.text).toBe("one two ");
+    expect(last(second)).toMatchObject({ text: "one two ", outcome: "cancelled" });
+  });
+
+  test("of an answer of which only the text is known says no offset: all of it stays", async () => {
+    const { server, open } = world();
+    await say(open(), "a");
+    server.log.tokens("one ", "two ");
+    server.keepText(false);
+    const chat = open();
+    server.attachStatus = 503;
+    await chat.resume();
+    expect(last(chat).text).toBe("one two ");
+    chat.stop();
+    await settle();
+    expect(server.cancels).toEqual([{ stream: server.log.stream, seen: null }]);
+    expect(server.log.text).toBe("one two ");
+  });
+
+  test("by somebody who had seen less than was read from the conversation: the log is read from its beginning", async () => {
+    const { server, clock, open } = world();
+    await say(open(), "a");
+    server.log.tokens("one ", "two ", "three ");
+    server.keepText();
+    const chat = open();
+    await chat.resume();
+    expect(last(chat).text).toBe("one two three ");
+    server.log.cancel(2);
+    await settle();
+    for (let turn = 0; turn < 5; turn++) await clock.advance(1_000);
+    expect(last(chat)).toMatchObject({ outcome: "cancelled" });
+    expect(last(chat).text).toBe("one ");
   });
 
   test("after the end: nothing", async () => {
