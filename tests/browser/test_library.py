@@ -146,6 +146,31 @@ def test_what_was_never_sent_is_sent_by_the_next_page_wherever_it_opens(chat: Ch
     assert len(place.messages(chat.id)) == 2
 
 
+def test_what_waits_is_sent_after_a_reload_wherever_it_happens(chat: Chat, place: Place) -> None:
+    chat.asks(f"answered over a reload {cue(text='late', first_token_delay=4)}")
+    chat.asks("waits over a reload")
+    expect(chat.page.get_by_label("A message that waits")).to_have_count(1)
+    conversation = chat.id
+    new_conversation(chat)
+    chat.reloads()
+    assert place.asked("waits over a reload") == 1
+    assert [message["text"] for message in place.messages(conversation)][1:3] == ["late", "waits over a reload"]
+
+
+def test_a_stop_that_was_not_heard_is_told_by_the_next_page_wherever_it_opens(chat: Chat, place: Place) -> None:
+    chat.asks(f"stopped by a page that closes {cue(endless=True, pace=0.05)}")
+    chat.reads_words(3)
+    chat.context.set_offline(True)
+    chat.clicks("Stop")
+    chat.sees("^stopped$")
+    other = chat.context.new_page()
+    chat.page.close()
+    chat.page = other
+    chat.context.set_offline(False)
+    chat.open("/")
+    assert place.truth("stopped by a page that closes").ended == "closed_by_peer"
+
+
 def test_a_conversation_that_was_looked_for_too_early_is_not_taken_for_deleted(chat: Chat, place: Place) -> None:
     chat.context.set_offline(True)
     chat.asks(f"looked for too early {cue(text='and found')}")

@@ -5,7 +5,7 @@ import type { Chat, Conversation } from "@penstock/client";
 import { api, follow, headers, type Model } from "./api.ts";
 import { External } from "./external.ts";
 import { settings } from "./settings.ts";
-import { drafts, storage } from "./storage.ts";
+import { drafts, session, storage } from "./storage.ts";
 
 export interface Shelf {
   conversations: Conversation[];
@@ -70,7 +70,7 @@ function make(id: string, fresh: boolean): Opened {
     void refresh();
     if (chat.getSnapshot().missing) resume(one); // it was looked for before its first question had arrived
   };
-  const chat = createChat({ id, transport: { ...transport, load }, storage, onFinish });
+  const chat = createChat({ id, transport: { ...transport, load }, storage, session, onFinish });
   const one: Opened = { chat, begun, parked: false };
   opened.set(id, one);
   if (fresh) chat.reattach();
@@ -199,14 +199,16 @@ export async function remove(id: string): Promise<void> {
   } catch (error) {
     if (one) {
       one.parked = false;
-      resume(one);
-      for (const { text, ask, models } of queued) one.chat.queue(text, ask, models);
+      void one.chat.resume().then(() => {
+        for (const { text, ask, models } of queued) one.chat.queue(text, ask, models);
+      });
     }
     throw error;
   }
   one?.chat.detach(); // it may have been looked at meanwhile
   opened.delete(id);
-  storage.removeItem(OUTBOX + id);
+  for (const kind of ["outbox", "stops"]) storage.removeItem(`penstock:${kind}:${id}`);
+  session.removeItem(`penstock:queue:${id}`);
   drafts.keep(id, "");
   shelf.change({ conversations: shelf.get().conversations.filter((other) => other.id !== id) });
 }
@@ -217,22 +219,21 @@ async function models(): Promise<void> {
     shelf.change({ models: found, trouble: null });
     const { model } = settings.get();
     if (!model || !found.some(({ id }) => id === model)) settings.change({ model: found[0]?.id ?? null });
-    sendUnsent();
+    takeUp();
   } catch (error) {
     fail(error);
   }
 }
 
-const OUTBOX = "penstock:outbox:";
 let sought = false;
 
-/** Once: what was written in a page that was closed before it could be sent. The server is there, and knows the key. */
-function sendUnsent(): void {
+/** Once: what an earlier page left to be done, in whatever conversation. The server is there, and knows the key. */
+function takeUp(): void {
   if (sought) return;
   sought = true;
-  for (const key of storage.keys()) {
-    const id = key.startsWith(OUTBOX) ? key.slice(OUTBOX.length) : "";
-    if (/^[\w-]{8,64}$/.test(id) && !opened.has(id)) make(id, false);
+  for (const key of [...storage.keys(), ...session.keys()]) {
+    const id = /^penstock:(?:outbox|stops|queue):([\w-]{8,64})$/.exec(key)?.[1];
+    if (id !== undefined && !opened.has(id)) make(id, false);
   }
 }
 

@@ -37,7 +37,7 @@ function keeping(place: () => Storage): Keeping {
 export const storage = keeping(() => localStorage);
 
 /** Of this tab, as long as it is open. */
-const session = keeping(() => sessionStorage);
+export const session = keeping(() => sessionStorage);
 
 const DRAFT = "penstock.draft.";
 
