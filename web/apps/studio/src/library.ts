@@ -253,7 +253,10 @@ export function open(): void {
   const reload = () => {
     void models();
     void refresh();
-    for (const one of opened.values()) if (!one.parked && one.chat.getSnapshot().leaf !== null) resume(one);
+    for (const one of opened.values()) {
+      const { leaf, error } = one.chat.getSnapshot();
+      if (!one.parked && (leaf !== null || error !== null)) resume(one);
+    }
   };
   let due: ReturnType<typeof setTimeout> | undefined;
   const changed = (id: string) => {

@@ -65,7 +65,7 @@ export function Sidebar({ current, onChosen, onSettings }: SidebarProps) {
           return (
             <div key={one.id}>
               {first && <h2>{group}</h2>}
-              <Row conversation={one} current={one.id === current} onOpen={() => open(one.id)} onRemoved={() => one.id === current && go(null, "replace")} />
+              <Row conversation={one} current={one.id === current} onOpen={() => open(one.id)} onRemoved={() => location.pathname === `/c/${one.id}` && go(null, "replace")} />
             </div>
           );
         })}

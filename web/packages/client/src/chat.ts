@@ -439,7 +439,7 @@ export class Chat {
   /** The next of what is queued, once nothing is coming any more. After an error the person decides first. */
   #sendQueued(): void {
     const [next, ...rest] = this.#queued;
-    if (next === undefined || this.#isBusy() || this.#unfinished().length > 0 || this.#error !== null) return;
+    if (next === undefined || this.#isMissing() || this.#isBusy() || this.#unfinished().length > 0 || this.#error !== null) return;
     this.#setQueued(rest);
     // By ids of its own: a page that is restored with the same queue asks the same, and is answered once.
     if (next.models.length > 0) void this.#sendTo(next.models, next.text, next.ask, next.id);
@@ -471,6 +471,12 @@ export class Chat {
 
   #unfinished(): Follower[] {
     return [...this.#followers.values()].filter((follower) => follower.active);
+  }
+
+  /** The server has it no more, or never had: not just not yet. */
+  #isMissing(): boolean {
+    const here = this.#thread.all().length > 0;
+    return this.#missing && this.#unfinished().length === 0 && (!here || this.#thread.isAnyKept());
   }
 
   /** Is what is shown still coming, or a question on its way, which the next message is to follow? */
@@ -530,7 +536,7 @@ export class Chat {
       buffering: active.some((follower) => follower.bursts.buffering),
       timing: shown?.timing ?? null,
       error: this.#error,
-      missing: this.#missing && active.length === 0 && (messages.length === 0 || this.#thread.isAnyKept()),
+      missing: this.#isMissing(),
       queued: this.#queued,
     };
   }
