@@ -147,14 +147,17 @@ def test_what_was_never_sent_is_sent_by_the_next_page_wherever_it_opens(chat: Ch
 
 
 def test_what_waits_is_sent_after_a_reload_wherever_it_happens(chat: Chat, place: Place) -> None:
-    chat.asks(f"answered over a reload {cue(text='late', first_token_delay=4)}")
+    chat.asks(f"answered over a reload {cue(tokens=80, pace=0.05)}")
+    chat.reads_words(2)
     chat.asks("waits over a reload")
     expect(chat.page.get_by_label("A message that waits")).to_have_count(1)
     conversation = chat.id
     new_conversation(chat)
     chat.reloads()
     assert place.asked("waits over a reload") == 1
-    assert [message["text"] for message in place.messages(conversation)][1:3] == ["late", "waits over a reload"]
+    _, answer, question, _ = place.messages(conversation)
+    assert answer["outcome"] == "completed"
+    assert (question["parent"], question["text"]) == (answer["id"], "waits over a reload")
 
 
 def test_a_stop_that_was_not_heard_is_told_by_the_next_page_wherever_it_opens(chat: Chat, place: Place) -> None:
