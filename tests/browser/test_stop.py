@@ -41,6 +41,10 @@ def test_at_once_and_then_the_tab_is_closed(chat: Chat, place: Place) -> None:
     conversation = chat.id
     chat.presses("Escape")
     chat.page.goto("about:blank")
+    # The question may have been cut off on its way: then the next page sends it, and begins nothing.
+    chat.open(f"/c/{conversation}")
+    chat.sees("^stopped$")
+    expect(chat.said).to_contain_text("stopped and left")
     stopped_at(place, conversation)
 
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from penstock.conversations.conversations import Conversations
-from penstock.exceptions import Refused
+from penstock.exceptions import Refused, StorageFailed
 from tests.conversations.talk import (
     A,
     B,
@@ -36,6 +36,26 @@ async def test_deleting_stops_what_runs(talks: Conversations) -> None:
     assert stream.end.last.outcome == "cancelled"
     await talks.delete(A, "talk-one")
     assert await talks.messages(A, "talk-one") == []
+
+
+async def test_what_can_not_be_deleted_is_stopped_and_kept(
+    talks: Conversations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = await talks.answer(A, "talk-one", asking(1, model="forever"))
+    while stream.produced < 5:
+        await asyncio.sleep(0.001)
+
+    async def busy(tenant: str, conversation: str) -> None:
+        raise StorageFailed("busy")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(talks._store, "delete", busy)
+        with pytest.raises(StorageFailed):
+            await talks.delete(A, "talk-one")
+    answer = (await ended(talks))[1]
+    assert (answer.text, answer.outcome) == ("on " * (stream.produced - 2), "cancelled")
+    await talks.delete(A, "talk-one")
+    assert await refused(talks.find(A, "talk-one")) == (404, "conversation_not_found")
 
 
 async def test_stopped_before_it_is_asked_for_it_is_not_asked_for(talks: Conversations) -> None:

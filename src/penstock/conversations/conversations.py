@@ -35,8 +35,9 @@ COMMIT_SECONDS = 0.1
 RETRY_SECONDS = 2.0
 """After the storage failed."""
 
-STOPPED = 10_000
-"""How many answers that are still to come may be stopped already."""
+OVER = "this answer has ended; the conversation has it"
+STOPPED = 1_000
+"""How many of a tenant's answers that are still to come may be stopped already."""
 
 
 class Question(msgspec.Struct, forbid_unknown_fields=True):
@@ -70,8 +71,8 @@ class Conversations:
         self._recordings: dict[Place, Recording] = {}
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         """By tenant and conversation: one at a time begins an answer, stops one, or deletes."""
-        self._stopped: dict[Place, None] = {}
-        """Answers that were stopped before they were asked for: the line is not always first in, first out."""
+        self._stopped: dict[str, dict[Place, None]] = {}
+        """By tenant, answers that were stopped before they were asked for: the line is not always first in, first out."""
         self._news: set[Recording] = set()
         self._woken = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
@@ -144,9 +145,7 @@ class Conversations:
             if recording.stream.refusal is not None:
                 return None
             return recording.message() if recording.ended else recording.so_far()
-        if message.stream is None:
-            return message
-        if await self._gateway.journal.find(tenant.name, message.stream) is not None:
+        if message.stream is None or await self._gateway.journal.find(tenant.name, message.stream) is not None:
             return message
         return msgspec.structs.replace(message, stream=None)
 
@@ -184,14 +183,20 @@ class Conversations:
         await self.start()
         async with self._lock(tenant, id):
             journal = self._gateway.journal
+            streams: dict[Place, Stream] = {}
+            recordings = dict(self._recordings)  # one that ends meanwhile was not read with its stream
             for message in await self._store.messages(tenant.name, id):
-                recording = self._recordings.pop(Place(tenant.name, id, message.id), None)
+                place = Place(tenant.name, id, message.id)
+                recording = recordings.get(place)
                 known = recording.stream.id if recording is not None else message.stream
                 stream = await journal.find(tenant.name, known) if known else None
                 if stream is not None:
+                    streams[place] = stream
                     await self._gateway.cancel(stream.id, tenant)
-                    await journal.set_aside(stream)  # its ids are free again
-            await self._store.delete(tenant.name, id)
+            await self._store.delete(tenant.name, id)  # where this fails, what was cancelled is kept as that
+            for place, stream in streams.items():
+                self._recordings.pop(place, None)
+                await journal.set_aside(stream)  # its ids are free again
             self._changed(tenant.name, id)
 
     async def stop(self, tenant: Tenant, id: str, answer: str, seen: int | None) -> str | None:
@@ -207,9 +212,10 @@ class Conversations:
             for message in await self._store.messages(tenant.name, id):
                 if message.id == answer:
                     return message.outcome
-            self._stopped[place] = None
-            while len(self._stopped) > STOPPED:
-                del self._stopped[next(iter(self._stopped))]
+            early = self._stopped.setdefault(tenant.name, {})
+            early[place] = None
+            if len(early) > STOPPED:
+                del early[next(iter(early))]
             return "cancelled"
 
     async def answer(self, tenant: Tenant, id: str, asked: Asked) -> Stream:
@@ -234,15 +240,16 @@ class Conversations:
         answer = Message(
             id=asked.id, parent=question.id, role="assistant", created=now, model=asked.model, state="streaming"
         )
-        if stopped := place in self._stopped:
+        early = self._stopped.get(tenant.name, {})
+        if stopped := place in early:
             answer = msgspec.structs.replace(answer, state="ended", outcome="cancelled")
         # Kept before the model is asked: what can't be kept is not begun, and what was begun is not begun twice.
         new = [answer] if question.id in kept else [question, answer]
         await self._store.add(tenant.name, Conversation(id, title_of(question.text), now, now), *new)
         self._changed(tenant.name, id)
         if stopped:
-            del self._stopped[place]
-            raise _over()
+            del early[place]
+            raise Refused(410, "resume_expired", OVER, retryable=False)
         try:
             body = msgspec.json.encode((id, asked))
             stream = await self._gateway.open(request, body, tenant, f"{id}/{asked.id}", "stream")
@@ -267,7 +274,7 @@ class Conversations:
             stream = await self._gateway.journal.find(tenant.name, before.stream)
             if stream is not None:
                 return stream
-        raise _over()
+        raise Refused(410, "resume_expired", OVER, retryable=False)
 
     def _question(self, asked: Asked, place: Place, kept: dict[str, Message]) -> Message:
         if asked.parent is not None and asked.parent not in kept:
@@ -367,10 +374,6 @@ def _path(leaf: Message, known: Mapping[str, Message]) -> list[Message]:
     while (parent := kept.pop(path[-1].parent or "", None)) is not None:  # each once, whatever the storage says
         path.append(parent)
     return path[::-1]
-
-
-def _over() -> Refused:
-    return Refused(410, "resume_expired", "this answer has ended; the conversation has it", retryable=False)
 
 
 def _request(asked: Asked, path: Sequence[Message]) -> Request:

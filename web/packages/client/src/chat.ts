@@ -63,7 +63,11 @@ export class Chat {
     this.#stops = new Stops(this.id, options.storage ?? null, this.#transport, this.#clock);
     this.#waiting = new Waiting(this.id, options.session ?? null);
     this.#queued = this.#waiting.list();
-    for (const { question, created } of this.#outbox.list()) this.#place(question, created);
+    for (const { question, created, stopped } of this.#outbox.list()) {
+      this.#place(question, created);
+      // The server is told first, and then keeps the question, with an answer that never began.
+      if (stopped) this.#stops.add({ answer: question.answer, stream: null, seen: 0 });
+    }
   }
 
   // -- looking -------------------------------------------------------------------------------------------------------
@@ -101,10 +105,11 @@ export class Chat {
     const target = this.#thread.get(messageId ?? this.#leaf);
     if (target === undefined) return null;
     const follower = this.#followers.get(target.id);
-    if (follower?.unsent && (ask.model ?? target.model) === target.model) {
+    if (follower?.unsent && target.outcome !== "cancelled" && (ask.model ?? target.model) === target.model) {
       this.#leaf = target.id;
       return this.#reopen(follower);
     }
+    if (follower?.unsent) this.#outbox.remove(target.id); // the question goes with the new answer
     const user = target instanceof Answer || target.role === "assistant" ? this.#thread.get(target.parent) : target;
     if (user === undefined || user instanceof Answer) return null;
     return this.#answer(user, { ...(target.model === null ? {} : { model: target.model }), ...ask });
@@ -372,6 +377,7 @@ export class Chat {
       onChange: (change) => this.#followed(follower, change),
       cancel: (stop) => this.#stops.send(stop).finally(() => this.#settle()),
       onSettled: () => this.#outbox.remove(answer.id),
+      onStopped: () => this.#outbox.stop(answer.id),
     });
     this.#followers.set(answer.id, follower);
     return follower;

@@ -29,6 +29,9 @@ const DOUBTFUL = 20_000; // silent for longer than a keepalive takes: not truste
 // Until its first token an answer may have no head, so nothing at all is heard. This many times longer is waited.
 const PATIENCE = 4;
 
+// What a server says of a question whose answer was stopped before it began, or while it was waited for.
+const STOPPED = ["resume_expired", "cancelled"];
+
 /** `progress` may wait for the next frame; `state` and `end` should be seen at once. */
 export type Change = "progress" | "state" | "end";
 
@@ -46,6 +49,8 @@ export interface FollowOptions {
   cancel(stop: Stop): Promise<string | null>;
   /** The server has the question, or has refused it for good: it need not be kept. */
   onSettled(): void;
+  /** The server may not have the question, and is to begin no answer. */
+  onStopped(): void;
 }
 
 type Wait =
@@ -141,7 +146,8 @@ export class Follower {
     if (this.answer.ended) return;
     this.#stopping = true;
     const seen = this.answer.stop(this.#o.clock.now());
-    this.#o.onSettled();
+    if (this.answer.stream === null && this.#o.transport.stop) this.#o.onStopped();
+    else this.#o.onSettled();
     if (this.answer.stream !== null || this.#o.transport.stop) {
       // A question that is on its way goes on: the server is to have it, and to begin nothing.
       if (this.answer.stream !== null) this.#cut?.abort();
@@ -200,8 +206,9 @@ export class Follower {
       await this.#read(connection);
       return { kind: "lost" };
     } catch (error) {
-      if (asking && this.#stopping && error instanceof ChatError && (error.status === 409 || error.status === 410)) {
+      if (asking && this.#stopping && error instanceof ChatError && STOPPED.includes(error.code)) {
         answer.begun = answer.final = true; // the server has it, stopped as it is
+        this.#o.onSettled();
         return { kind: "next" };
       }
       return error instanceof ChatError ? this.#refused(error, asking) : { kind: "lost" }; // fetch and read throw whatever they like

@@ -15,6 +15,8 @@ export interface KeyStorage {
 export interface Unsent {
   readonly question: Question;
   readonly created: number;
+  /** Its answer is not wanted any more; the question is kept all the same. */
+  readonly stopped?: boolean;
 }
 
 /** The outbox of one chat. Another page with the same chat may write to it as well: nothing is remembered here. */
@@ -39,6 +41,13 @@ export class Outbox {
 
   put(unsent: Unsent): void {
     this.#write([...this.list().filter((kept) => kept.question.answer !== unsent.question.answer), unsent]);
+  }
+
+  /** Of what is not accepted yet: no answer is wanted. */
+  stop(answer: string): void {
+    const kept = this.list();
+    const found = kept.some((unsent) => unsent.question.answer === answer);
+    if (found) this.#write(kept.map((unsent) => (unsent.question.answer === answer ? { ...unsent, stopped: true } : unsent)));
   }
 
   remove(answer: string): void {

@@ -29,9 +29,14 @@ export class Stops {
     this.#clock = clock;
   }
 
+  /** To be sent with what an earlier page could not. */
+  add(stop: Stop): void {
+    this.#write([...this.#list().filter(({ answer }) => answer !== stop.answer), stop]);
+  }
+
   /** Resolves with how the answer ended, once the server has said so; null if it knows of none. Never rejects. */
   async send(stop: Stop): Promise<string | null> {
-    this.#write([...this.#list().filter(({ answer }) => answer !== stop.answer), stop]);
+    this.add(stop);
     for (let attempt = 0; ; attempt++) {
       const outcome = await this.#try(stop);
       if (outcome !== undefined) return outcome;
@@ -63,7 +68,9 @@ export class Stops {
       if (this.#transport.stop) outcome = await this.#transport.stop(stop.answer, stop.seen);
       else if (stop.stream !== null) outcome = await this.#transport.cancel(stop.stream, stop.seen);
     } catch (error) {
-      if (!(error instanceof ChatError) || error.status >= 500 || error.status === 429 || error.foreign) return undefined;
+      // With another key, or later, it may be heard.
+      if (!(error instanceof ChatError) || error.foreign) return undefined;
+      if (error.status >= 500 || [401, 403, 429].includes(error.status)) return undefined;
     }
     this.#write(this.#list().filter(({ answer }) => answer !== stop.answer));
     return outcome;

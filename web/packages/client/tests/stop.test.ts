@@ -165,6 +165,44 @@ describe("stop", () => {
     expect(last(chat).text).toBe("one ");
   });
 
+  test("of a question that could not be sent keeps the question, also over a reload", async () => {
+    const { server, open } = world();
+    server.down = true;
+    const chat = open();
+    await say(chat, "an hour of writing");
+    chat.stop();
+    await settle();
+    chat.detach();
+    const id = last(chat).id;
+    server.down = false;
+    const reloaded = open();
+    await reloaded.resume();
+    await settle();
+    expect(server.requests.findLastIndex((path) => path.endsWith("/cancel"))).toBeLessThan(
+      server.requests.findLastIndex((path) => path.endsWith("/answers")),
+    );
+    expect(server.stopped).toContain(id);
+    expect(server.accepted).toBe(0);
+    expect(reloaded.getSnapshot().messages[0]).toMatchObject({ text: "an hour of writing" });
+  });
+
+  test("and then again: another answer is asked for, with the question", async () => {
+    const { server, clock, open } = world();
+    server.refusals = [{ status: 429, code: "rate_limit_exceeded", retryAfter: 20 }];
+    const chat = open();
+    await say(chat, "a");
+    expect(chat.getSnapshot().connection.state).toBe("rate-limited");
+    chat.stop();
+    await settle();
+    void chat.regenerate();
+    await settle();
+    expect(server.accepted).toBe(1);
+    expect(server.bodies.at(-1)).toMatchObject({ message: { text: "a" } });
+    server.log.tokens("fine").done();
+    await clock.advance(0);
+    expect(last(chat)).toMatchObject({ text: "fine", outcome: "completed" });
+  });
+
   test("after the end: nothing", async () => {
     const { server, open } = world();
     server.onBegin = whole;
