@@ -71,6 +71,7 @@ async def test_the_description_names_every_address(port: int) -> None:
         "/v1/conversations/events": ["get"],
         "/v1/conversations": ["get"],
         "/v1/conversations/{id}": ["delete", "get", "patch"],
+        "/v1/conversations/{id}/answers/{answer}/cancel": ["post"],
         "/v1/conversations/{id}/export": ["get"],
         "/v1/models": ["get"],
         "/v1/models/{name}": ["get"],
