@@ -41,7 +41,8 @@ class Recording:
         self._lengths = array("Q", [0, 0])
         """How much there was, text and reasoning, after each offset of `_offsets`."""
         self._offsets = array("Q", [0])
-        self._position: str | None = None
+        self._position: bytes | None = None
+        """Of the last block that was read, as it came."""
         self._calls: dict[int, list[str]] = {}
         self._usage: dict[str, Any] | None = None
         self._last: Done | Error | None = None
@@ -79,8 +80,9 @@ class Recording:
     def so_far(self) -> Message:
         """The answer, while it is being made."""
         text, reasoning = self._said()
+        position = None if self._position is None else self._position.decode()
         return msgspec.structs.replace(
-            self.answer, text=text, reasoning=reasoning, tool_calls=self._tool_calls(), position=self._position
+            self.answer, text=text, reasoning=reasoning, tool_calls=self._tool_calls(), position=position
         )
 
     def message(self) -> Message:
@@ -120,7 +122,7 @@ class Recording:
         return [Call(*parts) for _, parts in sorted(self._calls.items())]
 
     def _read(self, id: bytes, block: bytes) -> None:
-        self._position = id.decode()
+        self._position = id
         event = decode_event(block)
         match event:
             case Token(text=text, index=0) | Refusal(text=text, index=0):

@@ -135,7 +135,7 @@ export class Follower {
     this.#wanted = false;
     if (!this.#run) return Promise.resolve();
     this.#leaving = true;
-    // A question that was stopped but not accepted yet stays connected, to be cancelled.
+    // A question that was stopped but not accepted yet stays connected: the server is to have it, or to be told to cancel.
     if (!this.#stopping) this.#cut?.abort();
     this.#wake?.();
     return this.#run;
