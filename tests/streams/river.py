@@ -50,6 +50,15 @@ class Time:
             self.clock.time = min(self.clock.time + TICK, until)
             self.wheel.turn(self.clock.time)
 
+    def goes_by_itself(self, seconds: float) -> None:
+        """The same by the wheel's own timer, which rests while nothing is to be done, and comes late if a turn takes long."""
+        until = self.clock.time + seconds
+        while self.clock.time < until:
+            self.clock.time += TICK
+            if self.wheel._timer is not None:
+                self.wheel._timer.cancel()
+                self.wheel._turn()
+
 
 class Bowl:
     """A sink that turns full after `room` bytes, and takes more when drained."""

@@ -144,6 +144,52 @@ async def test_never_early_hardly_late_never_lost(plan: list[tuple[float, list[f
     assert all(0 <= lateness <= 2 * TICK + 1e-6 for lateness in late)
 
 
+async def test_a_turn_that_takes_long_skips_nobody(time: Time) -> None:
+    """The machine stands still in the middle of a turn: what falls due meanwhile is late, not lost."""
+
+    def slow(now: float) -> float:
+        time.clock.time += 0.5
+        return now + 10
+
+    called: list[int] = []
+    time.wheel.at(1001.0, slow)
+    for number in range(40):
+        time.wheel.at(1001.1 + number / 20, lambda now, number=number: called.append(number))
+    time.goes_by_itself(5)
+    assert called == list(range(40))
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 8), st.floats(0, 0.5), st.one_of(st.none(), st.floats(0, 8))), max_size=25),
+    st.floats(0, 3),
+)
+async def test_however_long_a_turn_takes_nobody_is_lost(
+    plan: list[tuple[float, float, float | None]], rest: float
+) -> None:
+    """Each entry: when it is due, how long the turn stands still in it, and how much later it wants to be called again."""
+    time = Time()
+    late: list[float] = []
+
+    def entry(due_at: float, takes: float, again: float | None) -> object:
+        def due(now: float) -> float | None:
+            nonlocal due_at, again
+            late.append(now - due_at)
+            time.clock.time += takes
+            if again is None:
+                return None
+            due_at, again = now + again, None
+            return due_at
+
+        return due
+
+    time.clock.time += rest
+    for when, takes, again in plan:
+        time.wheel.at(1000 + when, entry(1000 + when, takes, again))  # type: ignore[arg-type]
+    time.goes_by_itself(100)
+    assert len(late) == sum(1 if again is None else 2 for _, _, again in plan)
+    assert all(lateness >= 0 for lateness in late)
+
+
 async def test_turns_by_itself_and_rests_while_empty() -> None:
     wheel = Wheel(0.001)
     rang = asyncio.Event()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from pathlib import Path
 
 import msgspec
@@ -43,13 +44,16 @@ class Ledger:
 
     async def settled(self, prompt: str, seconds: float = 20.0) -> list[Answered]:
         """Every request with that prompt and the end of its answer, in order. Raises TimeoutError if one does not end."""
-        async with asyncio.timeout(seconds):
-            while True:
-                self.read()
-                rows = [Answered(row, self._ends.get(row.id)) for row in self._asked.get(prompt, [])]
-                if all(row.end is not None for row in rows):
-                    return rows
-                await asyncio.sleep(0.02)
+        until = time.monotonic() + seconds
+        while True:
+            self.read()
+            rows = [Answered(row, self._ends.get(row.id)) for row in self._asked.get(prompt, [])]
+            endless = [row.id for row, end in rows if end is None]
+            if not endless:
+                return rows
+            if time.monotonic() > until:
+                raise TimeoutError(f"the upstream's requests {endless} are not over after {seconds:g} s")
+            await asyncio.sleep(0.02)
 
     def forget(self, prompt: str) -> None:
         """It was judged."""

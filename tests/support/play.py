@@ -23,10 +23,13 @@ SECONDS = 40.0
 
 async def play(port: int, ledger: Ledger, told: Story) -> list[str]:
     """The promises that were broken; none = a good story."""
+    limit = asyncio.timeout(SECONDS)
     try:
-        async with asyncio.timeout(SECONDS):
+        async with limit:
             return await _Played(port, ledger, told).run()
-    except TimeoutError:
+    except TimeoutError as error:
+        if not limit.expired():
+            return [f"it waits in vain: {error}"]
         return [f"it hangs: not over after {SECONDS:g} s"]
 
 

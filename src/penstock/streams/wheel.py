@@ -29,8 +29,10 @@ class Wheel:
     def at(self, when: float, due: Due) -> None:
         """Call `due` once the monotonic clock passes `when`."""
         if self._timer is None:
-            # After a rest: catch up first, so that a time that has passed does not get a slot that has.
-            self._turned = max(self._turned, int(self.now() / self._tick) - 1)
+            if not self._slots:
+                # After a rest: catch up first, so that a time that has passed does not get a slot that has. Never over slots
+                # that wait to be turned: in a turn that takes long there is no timer either.
+                self._turned = max(self._turned, int(self.now() / self._tick) - 1)
             self._timer = asyncio.get_running_loop().call_later(self._tick, self._turn)
         self._slots[max(int(when / self._tick) + 1, self._turned + 1)].append(due)
 
