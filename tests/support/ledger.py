@@ -48,7 +48,7 @@ class Ledger:
         while True:
             self.read()
             rows = [Answered(row, self._ends.get(row.id)) for row in self._asked.get(prompt, [])]
-            endless = [row.id for row, end in rows if end is None]
+            endless = [row.request.id for row in rows if row.end is None]
             if not endless:
                 return rows
             if time.monotonic() > until:
