@@ -24,13 +24,13 @@ def test_help_names_every_command() -> None:
     assert run("--version").stdout.startswith("penstock, version ")
 
 
-def test_check_says_good_and_what_is_not_acted_on(tmp_path: Path) -> None:
+def test_check_says_good_and_what_is_probably_not_meant(tmp_path: Path) -> None:
     path = tmp_path / "penstock.toml"
     tenant = f'\n[[tenant]]\nname = "a"\nkey_hashes = ["sha256:{"0" * 64}"]\nweight = 2\n'
     path.write_text(CONFIG.format(sim="http://127.0.0.1:1", route="") + tenant)
     done = run("check", "--config", str(path))
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[0].startswith("note: tenant.weight")
+    assert done.stdout.splitlines()[0].startswith("note: tenant a: weight counts where")
     assert done.stdout.splitlines()[-1] == f"{path}: good (1 upstream, 1 route, 1 tenant)"
 
 

@@ -117,11 +117,11 @@ def test_the_least() -> None:
     assert (config.route[0].timeouts.first_token, config.route[0].grace) == (60, 15)
 
 
-def test_what_is_not_acted_on_yet_is_said() -> None:
+def test_a_weight_that_weighs_nothing_is_said() -> None:
     assert parse(GOOD).notes == []
-    assert parse(GOOD.replace("weight = 1", "weight = 2")).notes == [
-        "tenant.weight is read, but shares are not weighed yet"
-    ]
+    weighed = GOOD.replace("weight = 1", "weight = 2")
+    assert parse(weighed).notes == ["tenant acme: weight counts where upstreams have concurrent_streams, and none has"]
+    assert parse(weighed.replace('name = "main"\n', 'name = "main"\nconcurrent_streams = 8\n', 1)).notes == []
 
 
 DOUBTS = {
@@ -215,6 +215,10 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
     "a time without end": ("port = 8080", "grace = inf", "server.grace", "seconds"),
     "no time at all": ("port = 8080", "grace = nan", "server.grace", "seconds"),
     "a route's grace": ("retries = 3", "grace = -1", "route[0].grace", "not negative"),
+    "no slot": ('dialect = "openai-chat"', 'concurrent_streams = 0\ndialect = "openai-chat"', "upstream[0].concurrent_streams",
+                "at least 1"),
+    "a queue of fewer than none": ("retries = 3", "queue = { length = -1 }", "route[0].queue.length", "from 0 to"),
+    "a queue for no time": ("retries = 3", "queue = { seconds = 0 }", "route[0].queue.seconds", "positive"),
     "a gate with nobody": ("retries = 3", "gate = {}", "route[0].gate", "either a function or a url"),
     "a gate that is no function": ("retries = 3", 'gate = {function = "x"}', "route[0].gate.function", "package.module"),
     "a gate nowhere": ("retries = 3", 'gate = {url = "ftp://x"}', "route[0].gate.url", "http"),

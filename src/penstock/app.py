@@ -24,9 +24,10 @@ from penstock.faces.streams import StreamFaces
 from penstock.gateway import Gateway, Tenant
 from penstock.policy.admission import Admission
 from penstock.policy.capacity import Capacity
-from penstock.policy.course import Price, Route, Target
+from penstock.policy.course import Price, Queue, Route, Target
 from penstock.policy.health import Breaker
 from penstock.policy.limits import Limits
+from penstock.policy.slots import Slots
 from penstock.stores.sql import SqlStore, engine_for
 from penstock.streams.attempt import Upstream
 from penstock.streams.gate import GateRule
@@ -55,7 +56,13 @@ class Penstock:
         self.journal = MemoryJournal(self.wheel)
         upstreams = {upstream.name: self._upstream(upstream) for upstream in config.upstream}
         breakers = {upstream.name: Breaker(upstream.max_failures) for upstream in config.upstream}
-        routes = {route.model: _route(route, upstreams, breakers) for route in config.route}
+        weights = {tenant.name: tenant.weight for tenant in config.tenant}
+        slots = {
+            upstream.name: Slots(upstream.concurrent_streams, weights, self.wheel.now)
+            for upstream in config.upstream
+            if upstream.concurrent_streams is not None
+        }
+        routes = {route.model: _route(route, upstreams, breakers, slots) for route in config.route}
         limits = {tenant.name: _limits(tenant.limits) for tenant in config.tenant if tenant.limits is not None}
         self.gateway = Gateway(self.journal, routes, self.wheel, Admission(limits, time.time))
         keys = {
@@ -176,15 +183,22 @@ def _generator(name: str, path: str, found: Any) -> Any:
     return found
 
 
-def _route(route: configuration.Route, upstreams: Mapping[str, Upstream], breakers: Mapping[str, Breaker]) -> Route:
+def _route(
+    route: configuration.Route,
+    upstreams: Mapping[str, Upstream],
+    breakers: Mapping[str, Breaker],
+    slots: Mapping[str, Slots],
+) -> Route:
     timeouts = Timeouts(**{name: getattr(route.timeouts, name) for name in Timeouts._fields})
     targets = tuple(
-        Target(upstreams[target.upstream], target.model, target.weight, breakers[target.upstream])
+        Target(upstreams[name], target.model, target.weight, breakers[name], slots.get(name))
         for target in route.targets
+        for name in (target.upstream,)
     )
     plan = Plan(timeouts, route.on_abandon, route.grace, route.hedge, _gate(route), route.continuation)
     price = None if route.price is None else Price(route.price.input, route.price.output)
-    return Route(route.model, targets, plan, route.retries, route.delivery, price)
+    queue = Queue(route.queue.length, route.queue.seconds)
+    return Route(route.model, targets, plan, route.retries, route.delivery, price, queue)
 
 
 def _limits(limits: configuration.Limits) -> Limits:

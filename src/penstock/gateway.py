@@ -34,7 +34,7 @@ from penstock.wire.position import Position
 log = logging.getLogger("penstock.gateway")
 
 WARN_SECONDS = 60.0
-"""How often the log tells that a tenant is at its limits."""
+"""How often the log tells that a tenant is at its limits, or finds everything full."""
 
 
 class Tenant(NamedTuple):
@@ -105,7 +105,7 @@ class Gateway:
                 stream, self._wheel, route.plan, request_bytes=prompt_bytes(request), on_end=self._ended
             )
             self._generations[stream.id] = generation
-            generation.start(Walk(route, request.model, self._dice), request)
+            generation.start(Walk(route, request.model, self._dice, tenant.name), request)
         return stream
 
     def check(self, tenant: Tenant) -> None:
@@ -113,22 +113,22 @@ class Gateway:
         try:
             self._admission.check(tenant.name)
         except Refused as refused:
-            self._warn(tenant, refused)
+            self._warn(tenant.name, refused)
             raise
 
     def _admit(self, tenant: Tenant, request: Request) -> Ticket | None:
         try:
             return self._admission.admit(tenant.name, request)
         except Refused as refused:
-            self._warn(tenant, refused)
+            self._warn(tenant.name, refused)
             raise
 
-    def _warn(self, tenant: Tenant, refused: Refused) -> None:
+    def _warn(self, tenant: str, refused: Refused) -> None:
         now = self._wheel.now()
         # Once in a while: a client that does not wait must not fill the disk.
-        if now - self._warned_at.get(tenant.name, -WARN_SECONDS) >= WARN_SECONDS:
-            self._warned_at[tenant.name] = now
-            log.warning("tenant %s is refused: %s", tenant.name, refused.message)
+        if now - self._warned_at.get(tenant, -WARN_SECONDS) >= WARN_SECONDS:
+            self._warned_at[tenant] = now
+            log.warning("tenant %s is refused: %s", tenant, refused.message)
 
     def standing(self, tenant: Tenant) -> list[Standing]:
         """How the tenant's limits stand; empty = it has none."""
@@ -206,7 +206,9 @@ class Gateway:
         ticket = self._tickets.pop(stream.id, None)
         if ticket is not None and stream.end is not None:
             self._admission.settle(ticket, stream.end.usage or Usage(source="unknown"))
-        if stream.refusal is not None and stream.refusal.status >= 500:
+        if stream.refusal is not None and stream.refusal.code == "upstream_busy":
+            self._warn(stream.tenant, stream.refusal)
+        elif stream.refusal is not None and stream.refusal.status >= 500:
             lost = [mark.facts for mark in stream.trace.marks if mark.what == "lost"]
             told = "; ".join(f"{facts['upstream']}: {facts['code']}, {facts['message']}" for facts in lost)
             log.warning(

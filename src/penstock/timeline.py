@@ -95,6 +95,8 @@ def _words(mark: dict[str, Any], facts: dict[str, Any]) -> str:
             return f"of {facts.get('seconds', 0):g} s"
         case "waiting":
             return f"{facts.get('seconds', 0):g} s, then {facts.get('upstream')}"
+        case "queued":
+            return f"number {facts.get('position')} for a slot, some {facts.get('expected_seconds', 0):g} s"
         case "delivery":
             return f"{facts.get('delivery')}: {facts.get('why')}"
         case "attached":

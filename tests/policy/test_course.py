@@ -40,15 +40,22 @@ def walk(*targets: str | tuple[str, int], retries: int | None = None, seed: int 
     return Walk(Route("m", tuple(made), retries=retries), "m", random.Random(seed))
 
 
+def go(walked: Walk, now: float = 0, lost: Step | None = None, why: Refused | None = None) -> Step:
+    """The next step, made at once: nobody is full here (tests/policy/test_course_queue.py)."""
+    step = walked.next(now, lost, why)
+    assert walked.enter(step, now, lambda: None) is step
+    return step
+
+
 def after(walked: Walk, step: Step, failure: Refused, now: float = 0) -> Step:
     """The step after `step` has failed so."""
     walked.failed(step, failure, now)
-    return walked.next(now, step, failure)
+    return go(walked, now, step, failure)
 
 
 def told(walked: Walk, *failures: Refused) -> list[str]:
     """The names of all that are asked while the attempts fail so, and what the caller is told in the end."""
-    step, names = walked.next(0, None, None), []
+    step, names = go(walked, 0), []
     for failure in failures:
         names.append(step.upstream.name)
         try:
@@ -64,7 +71,7 @@ def test_in_order() -> None:
 
 def test_another_upstream_is_asked_at_once() -> None:
     walked = walk("a", "b")
-    assert walked.next(0, walked.next(0, None, None), LIMITED).delay == 0
+    assert go(walked, 0, go(walked, 0), LIMITED).delay == 0
 
 
 def test_what_is_the_requests_own_fault_is_asked_nowhere_else() -> None:
@@ -97,9 +104,9 @@ def test_pauses_grow_and_are_spread() -> None:
     most = [0.0] * 8
     for seed in range(300):
         walked = walk("a", retries=8, seed=seed)
-        step = walked.next(0, None, None)
+        step = go(walked, 0)
         for number in range(8):
-            step = walked.next(0, step, DOWN)
+            step = go(walked, 0, step, DOWN)
             most[number] = max(most[number], step.delay)
             assert 0 <= step.delay <= min(LONGEST_PAUSE, FIRST_PAUSE * 2**number)
     assert all(got > 0.9 * min(LONGEST_PAUSE, FIRST_PAUSE * 2**number) for number, got in enumerate(most))
@@ -107,7 +114,7 @@ def test_pauses_grow_and_are_spread() -> None:
 
 def test_retry_after_is_waited_for_or_told() -> None:
     walked = walk("a", retries=3)
-    assert walked.next(0, walked.next(0, None, None), LIMITED).delay >= 3
+    assert go(walked, 0, go(walked, 0), LIMITED).delay >= 3
     long = UpstreamFailed(429, "upstream_rate_limited", "slow down", retry_after=LONGEST_WAIT + 1)
     assert told(walk("a", retries=3), long) == ["a", "told upstream_rate_limited"]
 
@@ -127,9 +134,9 @@ def test_an_open_breaker_is_passed_by() -> None:
     targets = tuple(Target(Named(name), None, None, Breaker(1)) for name in "ab")
     route, dice = Route("m", targets), random.Random(0)
     first = Walk(route, "m", dice)
-    assert after(first, first.next(0, None, None), DOWN).upstream.name == "b"
-    assert Walk(route, "m", dice).next(1, None, None).upstream.name == "b"
-    assert Walk(route, "m", dice).next(REST, None, None).upstream.name == "a", "the probe"
+    assert after(first, go(first, 0), DOWN).upstream.name == "b"
+    assert go(Walk(route, "m", dice), 1).upstream.name == "b"
+    assert go(Walk(route, "m", dice), REST).upstream.name == "a", "the probe"
 
 
 def test_when_all_are_open_the_caller_is_told_for_how_long() -> None:
@@ -137,9 +144,9 @@ def test_when_all_are_open_the_caller_is_told_for_how_long() -> None:
     route, dice = Route("m", targets), random.Random(0)
     first = Walk(route, "m", dice)
     with pytest.raises(UpstreamFailed):
-        after(first, first.next(0, None, None), DOWN)
+        after(first, go(first, 0), DOWN)
     with pytest.raises(Refused) as refused:
-        Walk(route, "m", dice).next(1, None, None)
+        go(Walk(route, "m", dice), 1)
     assert (refused.value.status, refused.value.code, refused.value.retry_after) == (
         503,
         "upstream_unavailable",
@@ -153,14 +160,14 @@ def test_limits_and_wrong_requests_say_nothing_about_health() -> None:
     for failure in (LIMITED, WRONG, NO_ENTRY):
         walked = Walk(route, "m", random.Random(0))
         with pytest.raises(UpstreamFailed):
-            after(walked, walked.next(0, None, None), failure)
+            after(walked, go(walked, 0), failure)
     assert breaker.allows(0)
 
 
 def test_a_break_in_the_middle_of_an_answer_counts() -> None:
     breaker = Breaker(1)
     walked = Walk(Route("m", (Target(Named("a"), None, None, breaker),)), "m", random.Random(0))
-    step = walked.next(0, None, None)
+    step = go(walked, 0)
     walked.won(step)
     walked.failed(step, CUT, 0)
     assert not breaker.allows(0)
@@ -172,7 +179,7 @@ def test_breaks_in_a_row_count_though_each_answer_began() -> None:
     for number in range(3):
         assert breaker.allows(0), number
         walked = Walk(route, "m", random.Random(0))
-        step = walked.next(0, None, None)
+        step = go(walked, 0)
         walked.won(step)
         walked.failed(step, CUT, 0)
     assert not breaker.allows(0)
@@ -183,7 +190,7 @@ def test_a_probe_that_is_let_go_of_leaves_room_for_the_next() -> None:
     route = Route("m", (Target(Named("a"), None, None, breaker),))
     breaker.failed(0)
     walked = Walk(route, "m", random.Random(0))
-    step = walked.next(REST, None, None)
+    step = go(walked, REST)
     assert not breaker.allows(REST)
     walked.stopped(step)
     assert breaker.allows(REST)
@@ -191,21 +198,21 @@ def test_a_probe_that_is_let_go_of_leaves_room_for_the_next() -> None:
 
 def test_beside_the_late_one_only_another_is_asked() -> None:
     walked = walk("a", "b")
-    walked.next(0, None, None)
+    go(walked, 0)
     beside = walked.beside(0)
     assert beside is not None
     assert (beside.upstream.name, beside.delay) == ("b", 0)
     assert walked.beside(0) is None
     alone = walk("a", retries=5)
-    alone.next(0, None, None)
+    go(alone, 0)
     assert alone.beside(0) is None
 
 
 def test_the_models_name_is_the_targets_or_the_clients() -> None:
     targets = (Target(Named("a"), "inner"), Target(Named("b"), None))
     walked = Walk(Route("m", targets), "m", random.Random(0))
-    first = walked.next(0, None, None)
-    assert (first.model, walked.next(0, first, DOWN).model) == ("inner", "m")
+    first = go(walked, 0)
+    assert (first.model, go(walked, 0, first, DOWN).model) == ("inner", "m")
 
 
 @given(
@@ -217,10 +224,10 @@ def test_the_models_name_is_the_targets_or_the_clients() -> None:
 def test_it_always_ends(count: int, retries: int | None, failures: list[UpstreamFailed], seed: int) -> None:
     walked = walk(*[str(number) for number in range(count)], retries=retries, seed=seed, limit=3)
     asked, ended_by = 1, None
-    step: Step = walked.next(0, None, None)
+    step: Step = go(walked, 0)
     for failure in failures:
         try:
-            step = walked.next(0, step, failure)
+            step = go(walked, 0, step, failure)
         except UpstreamFailed as refused:
             ended_by = refused
             break

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from penstock.dialects.base import Message, Request
 from penstock.exceptions import Refused
 from penstock.streams.attempt import Attempt
 from penstock.streams.generation import Generation
-from penstock.streams.plan import Plan, Step
+from penstock.streams.plan import Plan, Queued, Step
 from penstock.streams.stream import Stream
 from penstock.wire.events import Error, Event, Outcome, Usage
 from tests.streams.river import EPOCH, NATIVE, Bowl, Time, follow, new_stream
@@ -79,6 +80,18 @@ class Course:
             assert why is not None
             raise why
         return self.steps.pop(0)
+
+    def enter(self, step: Step, now: float, turn: Callable[[], None]) -> Step | None:
+        return step
+
+    def queued(self) -> Queued:
+        raise NotImplementedError
+
+    def overdue(self) -> Refused:
+        raise NotImplementedError
+
+    def leave(self) -> None:
+        self.heard.append("left")
 
     def beside(self, now: float) -> Step | None:
         extra, self.extra = self.extra, None

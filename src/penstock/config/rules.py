@@ -57,6 +57,8 @@ def _upstreams(config: Config) -> Problems:
             yield f"{key}.quirks", 'only dialect = "openai-chat" has quirks'
         if upstream.max_failures < 0:
             yield f"{key}.max_failures", "must not be negative"
+        if upstream.concurrent_streams is not None and upstream.concurrent_streams < 1:
+            yield f"{key}.concurrent_streams", "must be at least 1; leave it out for any number"
         if upstream.dialect in DIALECTS:
             if upstream.base_url is None:
                 yield key, "base_url is missing"
@@ -157,6 +159,10 @@ def _routes(config: Config) -> Problems:
             yield f"{key}.grace", "must be a number of seconds, and not negative"
         if route.retries is not None and not 0 <= route.retries <= 100:
             yield f"{key}.retries", "must be from 0 to 100"
+        if not 0 <= route.queue.length <= 100_000:
+            yield f"{key}.queue.length", "must be from 0 to 100000"
+        if not 0 < route.queue.seconds < 1e9:
+            yield f"{key}.queue.seconds", "must be a positive number of seconds"
         if route.gate is not None:
             yield from _gate(route.gate, f"{key}.gate")
         if route.price is not None and not (0 <= route.price.input < 1e9 and 0 <= route.price.output < 1e9):

@@ -47,6 +47,8 @@ class Upstream(_Table):
     """Habits of a server that speaks openai-chat almost (`penstock.dialects.openai_chat.quirks`)."""
     max_failures: int = 10
     """So many failures in a row, and it is left alone for a while (0 = never)."""
+    concurrent_streams: int | None = None
+    """Answers that it makes at a time; further ones wait for their turn. Left out: any number."""
 
 
 class Target(_Table):
@@ -65,6 +67,13 @@ class Timeouts(_Table):
     total: float = 600.0
     min_tokens_per_second: float = 0.0
     """A slower answer, over `silence` seconds, counts as stalled. 0 = none does."""
+
+
+class Queue(_Table):
+    """See `penstock.policy.course`."""
+
+    length: int = 100
+    seconds: float = 30.0
 
 
 class Price(_Table):
@@ -91,6 +100,8 @@ class Route(_Table):
     continuation: bool = False
     """When an answer breaks off, the next target is asked to go on with it."""
     price: Price | None = None
+    queue: Queue = msgspec.field(default_factory=Queue)
+    """Who may wait while all targets are full."""
 
 
 class Gate(_Table):
@@ -116,6 +127,7 @@ class Tenant(_Table):
     name: str
     key_hashes: list[str] = []
     weight: int = 1
+    """The share of an upstream's `concurrent_streams` when there are not enough for all."""
     limits: Limits | None = None
     models: list[str] | None = None
 
@@ -129,15 +141,7 @@ class Config(_Table):
 
     @property
     def notes(self) -> list[str]:
-        """What this version reads and does not act on yet, one sentence each."""
-        notes = []
-        if any(tenant.weight != 1 for tenant in self.tenant):
-            notes.append("tenant.weight is read, but shares are not weighed yet")
-        notes += self._doubts()
-        return notes
-
-    def _doubts(self) -> list[str]:
-        """What is right, and probably not meant so."""
+        """What is right, and probably not meant so, one sentence each."""
         notes = [
             f"upstream {upstream.name}: base_url has no path; most providers' addresses end in /v1"
             for upstream in self.upstream
@@ -155,6 +159,12 @@ class Config(_Table):
                 " go on with a last assistant message (see the quirk continue_final_message)"
                 for upstream in (further if route.continuation else ())
                 if upstream.dialect == "openai-chat" and "continue_final_message" not in upstream.quirks
+            ]
+        if not any(upstream.concurrent_streams for upstream in self.upstream):
+            notes += [
+                f"tenant {tenant.name}: weight counts where upstreams have concurrent_streams, and none has"
+                for tenant in self.tenant
+                if tenant.weight != 1
             ]
         for tenant in self.tenant:
             if (limits := tenant.limits) is None:

@@ -264,6 +264,8 @@ class Attempt:
         call, self.call = self.call, None
         if call is not None:
             call.close()
+        if self.step.slot is not None:
+            self.step.slot.give()
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
@@ -297,6 +299,8 @@ class Attempt:
         call, self.call = self.call, None
         if call is not None:
             call.release()
+        if self.step.slot is not None:
+            self.step.slot.give()
         self._generation.complete(self, Done(last.outcome))
 
     def _break(self, error: Error) -> None:

@@ -30,6 +30,7 @@ from penstock.streams.pace import pace
 from penstock.streams.plan import Course, Plan, Step
 from penstock.streams.stream import Stream
 from penstock.streams.timing import Timing
+from penstock.streams.waiting import Waiting
 from penstock.streams.wheel import Wheel
 from penstock.wire import sse
 from penstock.wire.events import Done, Error, Usage
@@ -58,7 +59,6 @@ class Generation:
         "_said_at",
         "_spent",
         "_waiting",
-        "_wheel",
         "_winner",
         "into",
         "over",
@@ -66,6 +66,7 @@ class Generation:
         "ready",
         "stream",
         "timing",
+        "wheel",
     )
 
     def __init__(
@@ -83,7 +84,7 @@ class Generation:
         self.over = False
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the client can be answered: with a stream, or with the stream's `refusal`."""
-        self._wheel = wheel
+        self.wheel = wheel
         self._now = wheel.now
         self.into: Callable[[bytes], None] = stream.append
         """Where the winner's blocks go."""
@@ -98,7 +99,7 @@ class Generation:
         self._running: list[Attempt] = []
         self._winner: Attempt | None = None
         self._lost: Attempt | None = None
-        self._waiting: Step | None = None
+        self._waiting: Waiting | None = None
         self._paused = False
         self._said_at = self.timing.asked
         self._abandon_at: float | None = None
@@ -110,7 +111,7 @@ class Generation:
         """Ask the first upstream of the course. If nobody can be asked, `ready` tells."""
         self._course = course
         self._request = request
-        self._wheel.at(self._watch_next(self.timing.asked), self._watch)
+        self.wheel.at(self._watch_next(self.timing.asked), self._watch)
         self._go_on(None, None)
 
     # -- the attempts' side ------------------------------------------------------------------------------------------
@@ -155,6 +156,32 @@ class Generation:
             assert self._request is not None
             self._continuation = Continuation(self.stream, self._request, self.into)
             self.into = self._continuation.push
+
+    def attempt(self, step: Step) -> None:
+        """Ask `step`'s upstream."""
+        self._waiting = None
+        attempt = Attempt(self, step, self._now)
+        assert self._request is not None
+        self._running.append(attempt)
+        self.stream.trace.note(attempt.asked, "attempt", upstream=step.upstream.name, model=step.model)
+        try:
+            call = step.upstream.start(self._request, step.model, attempt)
+        except Refused as refused:
+            attempt.failed(refused)
+            return
+        if attempt.over:
+            call.close()
+            return
+        attempt.call = call
+        if self.plan.hedge is not None and len(self._running) == 1 and not attempt.won:
+            self.wheel.at(attempt.asked + self.plan.hedge, lambda now: self._hedge(attempt, now))
+
+    def kept_out(self, refused: Refused, error: Error | None = None) -> None:
+        """There is nobody to ask, or nobody who has room. `error` is why it is asked at all, if that is what is told."""
+        self._waiting = None
+        if error is None:
+            error = Error(refused.code, refused.message, refused.retryable, "upstream_error")
+        self._finish(error, refused)
 
     def complete(self, attempt: Attempt, last: Done) -> None:
         """The answer is whole."""
@@ -207,7 +234,7 @@ class Generation:
             waiting = self._abandon_at is not None
             self._abandon_at = self._now() + self.plan.grace
             if not waiting:
-                self._wheel.at(self._abandon_at, self._abandon)
+                self.wheel.at(self._abandon_at, self._abandon)
 
     def pause(self) -> None:
         if self._winner is not None and self._winner.call is not None and not self._paused:
@@ -235,9 +262,7 @@ class Generation:
         try:
             step = self._course.next(now, lost, why)
         except Refused as refused:
-            if error is None or refused is not why:
-                error = Error(refused.code, refused.message, refused.retryable, "upstream_error")
-            self._finish(error, refused)
+            self.kept_out(refused, error if refused is why else None)
             return
         self._go(step, now)
 
@@ -259,35 +284,10 @@ class Generation:
         return True
 
     def _go(self, step: Step, now: float) -> None:
-        """Make an attempt, now or after a while."""
-        if step.delay > 0:
-            self._waiting = step
-            self.stream.trace.note(now, "waiting", upstream=step.upstream.name, seconds=round(step.delay, 3))
-            self._wheel.at(now + step.delay, self._waited)
-        else:
-            self._attempt(step)
-
-    def _attempt(self, step: Step) -> None:
-        attempt = Attempt(self, step, self._now)
-        assert self._request is not None
-        self._running.append(attempt)
-        self.stream.trace.note(attempt.asked, "attempt", upstream=step.upstream.name, model=step.model)
-        try:
-            call = step.upstream.start(self._request, step.model, attempt)
-        except Refused as refused:
-            attempt.failed(refused)
-            return
-        if attempt.over:
-            call.close()
-            return
-        attempt.call = call
-        if self.plan.hedge is not None and len(self._running) == 1 and not attempt.won:
-            self._wheel.at(attempt.asked + self.plan.hedge, lambda now: self._hedge(attempt, now))
-
-    def _waited(self, now: float) -> None:
-        step, self._waiting = self._waiting, None
-        if step is not None and not self.over:
-            self._attempt(step)
+        """Make an attempt: at once, after a pause, or when its upstream has a slot for it."""
+        assert self._course is not None
+        self._waiting = Waiting(self, self._course, step)
+        self._waiting.begin(now)
 
     def _hedge(self, late: Attempt, now: float) -> None:
         if self.over or self._winner is not None or self._running != [late]:
@@ -296,7 +296,7 @@ class Generation:
         step = self._course.beside(now)
         if step is not None:
             self.stream.trace.note(now, "hedged", upstream=step.upstream.name)
-            self._attempt(step)
+            self._go(step, now)
 
     def _inspect(self, last: Done) -> None:
         if self.over:
@@ -321,9 +321,9 @@ class Generation:
         if self.over:
             return
         self.over = True
-        if self._waiting is not None and self._course is not None:
-            self._course.stopped(self._waiting)
-        self._waiting = None
+        if self._waiting is not None:
+            self._waiting.stop()
+            self._waiting = None
         if self._gate is not None:
             self._gate.stop()
         running, self._running = self._running, []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple, Protocol
 
 from penstock.exceptions import Refused
@@ -35,6 +36,13 @@ class Plan(NamedTuple):
     """When an answer breaks off, another upstream is asked to go on with it."""
 
 
+class Slot(Protocol):
+    """A place among the answers that an upstream makes at a time."""
+
+    def give(self) -> None:
+        """It is free again. Once; again changes nothing."""
+
+
 class Step(NamedTuple):
     """One attempt to be made."""
 
@@ -42,6 +50,16 @@ class Step(NamedTuple):
     model: str
     delay: float = 0.0
     """Seconds to wait before it."""
+    slot: Slot | None = None
+    """Given back as soon as the upstream is let go of."""
+
+
+class Queued(NamedTuple):
+    """Where a step stands in the queue, 1 = next; the seconds that that will take, by a guess; those that it waits at most."""
+
+    position: int
+    seconds: float
+    patience: float
 
 
 class Course(Protocol):
@@ -51,8 +69,27 @@ class Course(Protocol):
         """The next step, after `lost` failed. Raises Refused if there is none: that is what the caller is told."""
         ...
 
+    def enter(self, step: Step, now: float, turn: Callable[[], None]) -> Step | None:
+        """`step` is to be made now: the step to make, with its slot, which may be at another upstream that has one.
+
+        None = all are full, and it is in the queue: `turn` is called once it has a slot, and then this again. Raises Refused
+        when the queue is too long.
+        """
+        ...
+
+    def queued(self) -> Queued:
+        """While in the queue: where."""
+        ...
+
+    def overdue(self) -> Refused:
+        """It was in the queue for too long, and leaves it: what the caller is told."""
+        ...
+
+    def leave(self) -> None:
+        """The step is not to be made any more: leave the queue."""
+
     def beside(self, now: float) -> Step | None:
-        """Another upstream to ask while one is late; None if there is none."""
+        """Another upstream to ask while one is late, with its slot; None if there is none."""
         ...
 
     def failed(self, step: Step, why: Refused, now: float) -> None:

@@ -1,0 +1,171 @@
+"""Slots: the answers that one upstream makes at a time, and whose the next one is while all are taken.
+
+    take ──▶ a slot is free: it is the caller's
+       └───▶ none is: wait ──▶ one is given back ──▶ turn: it is the waiter's
+                         └───▶ leave: nobody waits here any more
+
+The next slot goes to the tenant that holds the fewest for its weight; of those that hold as few, to the one whose turn it is
+(a turn costs 1 / weight, as in stride scheduling); and within a tenant to who came first. So a tenant with a thousand
+requests holds back another one's single request by one answer and no more, its share is its weight's as soon as there are
+slots enough to divide, and with a single slot it still gets its turns. A slot is never free while somebody waits.
+
+Weighted fair queueing: Waldspurger, Stride Scheduling, MIT 1995. Pure: the clock, monotonic seconds, is passed in.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+USUAL_SECONDS = 10.0
+"""That an answer takes, until one has been seen."""
+
+LATEST = 1 / 8
+"""How much the latest answer changes what is usual."""
+
+
+class Place(NamedTuple):
+    """Where a waiter stands: 1 = next. `seconds` is a guess of how long it will take."""
+
+    position: int
+    seconds: float
+
+
+class Slot:
+    """One of an upstream's slots. Whoever has it gives it back, once; again changes nothing."""
+
+    __slots__ = ("_since", "_tenant", "of")
+
+    def __init__(self, of: Slots, tenant: str, since: float) -> None:
+        self.of = of
+        self._tenant: str | None = tenant
+        self._since = since
+
+    def give(self) -> None:
+        """It is free again. If somebody waits for it, it is theirs on return."""
+        tenant, self._tenant = self._tenant, None
+        if tenant is not None:
+            self.of._given(tenant, self._since)
+
+
+class Waiter:
+    """Waits for a slot of one upstream or another, whichever has one first: then `slot` is set, and `turn` called."""
+
+    __slots__ = ("_turn", "_waits_at", "slot", "tenant")
+
+    def __init__(self, tenant: str, turn: Callable[[], None]) -> None:
+        self.tenant = tenant
+        self.slot: Slot | None = None
+        self._turn = turn
+        self._waits_at: list[Slots] = []
+
+    def wait(self, slots: Slots) -> None:
+        """Wait here, too. Must not be called when there is a free slot."""
+        if slots not in self._waits_at:
+            self._waits_at.append(slots)
+            slots._join(self)
+
+    def leave(self) -> None:
+        """Wait no more, and give back what was granted."""
+        self._stop()
+        slot, self.slot = self.slot, None
+        if slot is not None:
+            slot.give()
+
+    def place(self) -> Place:
+        """Where it stands, where it will be soonest."""
+        return min((slots.place(self) for slots in self._waits_at), key=lambda place: place.seconds)
+
+    def _granted(self, slot: Slot) -> None:
+        self._stop()
+        self.slot = slot
+        self._turn()
+
+    def _stop(self) -> None:
+        places, self._waits_at = self._waits_at, []
+        for slots in places:
+            slots._left(self)
+
+
+class Slots:
+    """See the module. `most` slots; `weights` of tenants by name, 1 for those not in it."""
+
+    def __init__(self, most: int, weights: Mapping[str, int], clock: Callable[[], float]) -> None:
+        self.most = most
+        self._weights = weights
+        self._clock = clock
+        self._held: dict[str, int] = {}
+        self._taken = 0
+        self._waiting: dict[str, deque[Waiter]] = {}
+        """Of each tenant that waits, in the order in which they came."""
+        self._turns: dict[str, float] = {}
+        """What each tenant's turns have cost it."""
+        self._now_at = 0.0
+        """The cost at which the latest turn came: who has not waited for long begins from here."""
+        self._usual = USUAL_SECONDS
+
+    def take(self, tenant: str) -> Slot | None:
+        """A slot, if one is free."""
+        return self._hold(tenant) if self._taken < self.most else None
+
+    def waiting(self, tenant: str | None = None) -> int:
+        """How many wait here: of one tenant, or in all."""
+        if tenant is not None:
+            return len(self._waiting.get(tenant, ()))
+        return sum(map(len, self._waiting.values()))
+
+    def place(self, waiter: Waiter | None = None, tenant: str = "") -> Place:
+        """Where `waiter` stands, or where the next request of `tenant` would."""
+        whose = tenant if waiter is None else waiter.tenant
+        own = self._waiting.get(whose, ())
+        before = len(own) if waiter is None else own.index(waiter)
+        weight = self._weight(whose)
+        # While this tenant gets so many turns and one, another gets as many for its weight, if it has so many waiting.
+        others = sum(
+            min(len(waiters), -(-(before + 1) * self._weight(other) // weight))
+            for other, waiters in self._waiting.items()
+            if other != whose
+        )
+        position = before + others + 1
+        return Place(position, position * self._usual / self.most)
+
+    def _weight(self, tenant: str) -> int:
+        return self._weights.get(tenant, 1)
+
+    def _hold(self, tenant: str) -> Slot:
+        self._taken += 1
+        self._held[tenant] = self._held.get(tenant, 0) + 1
+        return Slot(self, tenant, self._clock())
+
+    def _given(self, tenant: str, since: float) -> None:
+        self._usual += (max(self._clock() - since, 0.0) - self._usual) * LATEST
+        self._taken -= 1
+        self._held[tenant] -= 1
+        if not self._held[tenant]:
+            del self._held[tenant]
+        while self._waiting and self._taken < self.most:
+            self._grant(min(self._waiting, key=self._merit))
+
+    def _merit(self, tenant: str) -> tuple[float, float]:
+        return self._held.get(tenant, 0) / self._weight(tenant), self._turns[tenant]
+
+    def _grant(self, tenant: str) -> None:
+        self._now_at = max(self._now_at, self._turns[tenant])
+        self._turns[tenant] += 1 / self._weight(tenant)
+        # It leaves every queue that it stands in before it hears of it.
+        self._waiting[tenant][0]._granted(self._hold(tenant))
+
+    def _join(self, waiter: Waiter) -> None:
+        queue = self._waiting.get(waiter.tenant)
+        if queue is None:
+            queue = self._waiting[waiter.tenant] = deque()
+            # Time in which nobody of them waited is neither a debt nor a claim.
+            self._turns[waiter.tenant] = max(self._turns.get(waiter.tenant, 0.0), self._now_at)
+        queue.append(waiter)
+
+    def _left(self, waiter: Waiter) -> None:
+        queue = self._waiting[waiter.tenant]
+        queue.remove(waiter)
+        if not queue:
+            del self._waiting[waiter.tenant]
