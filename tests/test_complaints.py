@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from penstock.sim.process import SimProcess, running
-from tests.support.client import Client, chat, fetch, native, told
+from tests.support.client import Client, Response, chat, fetch, native, told
 from tests.support.routes import asked, at, marks, route, routed, upstream
 from tests.support.serving import Served, river
 
@@ -182,6 +182,27 @@ async def test_complaint_8_a_streaming_429_falls_back_and_says_when_to_come_agai
     got = await fetch(served.port, "POST", CHAT, chat({"status": 429, "retry_after": 7}, "all limited"))
     assert (got.status, got.headers["retry-after"]) == (429, "7")
     assert got.json["error"]["code"] == "upstream_rate_limited"
+
+
+async def test_complaint_8_who_finds_everything_full_waits_its_fair_turn_instead_of_a_429() -> None:
+    tenants = "".join(
+        f'\n[[tenant]]\nname = "{name}"\nkey_hashes = ["sha256:{hashlib.sha256(name.encode()).hexdigest()}"]\n'
+        for name in ("greedy", "modest")
+    )
+    with running() as sim:
+        tables = upstream("m", sim.url, concurrent_streams=2), route("m", "m")
+        with routed(*tables, tenants) as served:
+
+            def ask(tenant: str) -> asyncio.Task[Response]:
+                body = chat({"tokens": 4, "pace": 0.05}, f"{tenant} asks")
+                return asyncio.create_task(fetch(served.port, "POST", CHAT, body, {"x-api-key": tenant}))
+
+            many = [ask("greedy") for _ in range(12)]
+            await asked(sim, "greedy asks", 1)
+            one = await ask("modest")
+            assert (one.status, one.blocks[-1].data) == (200, "[DONE]")
+            assert not all(task.done() for task in many), "it did not wait for all who had come before"
+            assert [got.status for got in await asyncio.gather(*many)] == [200] * 12
 
 
 async def test_complaint_9_messages_and_chat_lose_no_text_and_no_arguments(

@@ -195,6 +195,12 @@ class Gateway:
         """Generations that are running."""
         return len(self._generations)
 
+    def queued(self) -> int:
+        """Of those, how many wait for a slot at an upstream."""
+        full = {target.slots for route in self.routes.values() for target in route.targets if target.slots}
+        # One may wait at several upstreams.
+        return len({waiter for slots in full for waiter in slots.waiters()})
+
     def interrupt(self) -> None:
         """End every running generation as `interrupted`: its readers are told, and what they have stays theirs."""
         for generation in list(self._generations.values()):

@@ -26,7 +26,7 @@ async def test_models_health_and_readiness(port: int) -> None:
     }
     assert (await fetch(port, "GET", "/v1/models/demo")).json == models["data"][0]
     assert (await fetch(port, "GET", "/healthz")).json["status"] == "ok"
-    assert (await fetch(port, "GET", "/readyz")).json == {"status": "ready", "live_streams": 0}
+    assert (await fetch(port, "GET", "/readyz")).json == {"status": "ready", "live_streams": 0, "queued_streams": 0}
 
 
 async def test_a_model_that_is_not_there(port: int) -> None:

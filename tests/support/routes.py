@@ -22,7 +22,13 @@ SHORT = {"connect": 2, "first_token": 1, "silence": 1, "total": 3}
 
 
 def upstream(
-    name: str, url: str, *, dialect: str = "openai-chat", keys: tuple[str, ...] | None = None, max_failures: int = 0
+    name: str,
+    url: str,
+    *,
+    dialect: str = "openai-chat",
+    keys: tuple[str, ...] | None = None,
+    max_failures: int = 0,
+    **settings: Any,
 ) -> str:
     """An upstream at the address of a simulated model; its key is its name, and it is never left alone."""
     lines = {
@@ -31,6 +37,7 @@ def upstream(
         "base_url": f"{url}{BASE[dialect]}",
         "api_keys": [f"sk-{name}"] if keys is None else list(keys),
         "max_failures": max_failures,
+        **settings,
     }
     return _table("upstream", lines)
 

@@ -58,7 +58,11 @@ def control(gateway: Gateway, conversations: Conversations, access: Access) -> F
     async def readyz() -> JSONResponse:
         """The process takes new streams: 503 while it shuts down."""
         draining = gateway.draining
-        told = {"status": "draining" if draining else "ready", "live_streams": gateway.live()}
+        told = {
+            "status": "draining" if draining else "ready",
+            "live_streams": gateway.live(),
+            "queued_streams": gateway.queued(),
+        }
         return JSONResponse(told, status_code=503 if draining else 200)
 
     app.include_router(routes(conversations, access))

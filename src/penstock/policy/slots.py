@@ -15,7 +15,8 @@ Weighted fair queueing: Waldspurger, Stride Scheduling, MIT 1995. Pure: the cloc
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from typing import NamedTuple
 
 USUAL_SECONDS = 10.0
@@ -100,20 +101,25 @@ class Slots:
         self._waiting: dict[str, deque[Waiter]] = {}
         """Of each tenant that waits, in the order in which they came."""
         self._turns: dict[str, float] = {}
-        """What each tenant's turns have cost it."""
-        self._now_at = 0.0
-        """The cost at which the latest turn came: who has not waited for long begins from here."""
+        """What each tenant's turns have cost it: who paid least is next."""
+        self._latest = 0.0
+        """What the latest one had paid. Who comes after a long time begins from here."""
         self._usual = USUAL_SECONDS
 
     def take(self, tenant: str) -> Slot | None:
         """A slot, if one is free."""
-        return self._hold(tenant) if self._taken < self.most else None
+        if self._taken >= self.most:
+            return None
+        self._comes(tenant)
+        return self._hold(tenant)
 
-    def waiting(self, tenant: str | None = None) -> int:
-        """How many wait here: of one tenant, or in all."""
-        if tenant is not None:
-            return len(self._waiting.get(tenant, ()))
-        return sum(map(len, self._waiting.values()))
+    def waiting(self, tenant: str) -> int:
+        """How many of a tenant's wait here."""
+        return len(self._waiting.get(tenant, ()))
+
+    def waiters(self) -> Iterator[Waiter]:
+        """Everybody who waits here."""
+        return chain.from_iterable(self._waiting.values())
 
     def place(self, waiter: Waiter | None = None, tenant: str = "") -> Place:
         """Where `waiter` stands, or where the next request of `tenant` would."""
@@ -133,7 +139,13 @@ class Slots:
     def _weight(self, tenant: str) -> int:
         return self._weights.get(tenant, 1)
 
+    def _comes(self, tenant: str) -> None:
+        # Time in which nobody of them came is neither a debt nor a claim.
+        self._turns[tenant] = max(self._turns.get(tenant, 0.0), self._latest)
+
     def _hold(self, tenant: str) -> Slot:
+        self._latest = max(self._turns[tenant], self._latest)
+        self._turns[tenant] += 1 / self._weight(tenant)
         self._taken += 1
         self._held[tenant] = self._held.get(tenant, 0) + 1
         return Slot(self, tenant, self._clock())
@@ -151,8 +163,6 @@ class Slots:
         return self._held.get(tenant, 0) / self._weight(tenant), self._turns[tenant]
 
     def _grant(self, tenant: str) -> None:
-        self._now_at = max(self._now_at, self._turns[tenant])
-        self._turns[tenant] += 1 / self._weight(tenant)
         # It leaves every queue that it stands in before it hears of it.
         self._waiting[tenant][0]._granted(self._hold(tenant))
 
@@ -160,8 +170,7 @@ class Slots:
         queue = self._waiting.get(waiter.tenant)
         if queue is None:
             queue = self._waiting[waiter.tenant] = deque()
-            # Time in which nobody of them waited is neither a debt nor a claim.
-            self._turns[waiter.tenant] = max(self._turns.get(waiter.tenant, 0.0), self._now_at)
+            self._comes(waiter.tenant)
         queue.append(waiter)
 
     def _left(self, waiter: Waiter) -> None:
