@@ -117,13 +117,6 @@ def test_the_least() -> None:
     assert (config.route[0].timeouts.first_token, config.route[0].grace) == (60, 15)
 
 
-def test_a_weight_that_weighs_nothing_is_said() -> None:
-    assert parse(GOOD).notes == []
-    weighed = GOOD.replace("weight = 1", "weight = 2")
-    assert parse(weighed).notes == ["tenant acme: weight counts where upstreams have concurrent_streams, and none has"]
-    assert parse(weighed.replace('name = "main"\n', 'name = "main"\nconcurrent_streams = 8\n', 1)).notes == []
-
-
 DOUBTS = {
     "an address without its path": (
         'dialect = "openai-chat"\nbase_url = "https://api.openai.com"\napi_keys = ["k"]',
