@@ -74,10 +74,14 @@ async def test_what_answers_is_no_penstock(said: bytes) -> None:
 
 def test_every_mark_has_words() -> None:
     marks = [
+        {"at": 0.0, "what": "accepted", "format": "anthropic"},
         {"at": 0.0, "what": "delivery", "delivery": "buffer", "why": "a short answer"},
         {"at": 0.0, "what": "attempt", "upstream": "main", "model": "gpt"},
+        {"at": 0.1, "what": "connected", "upstream": "main", "model": "gpt"},
+        {"at": 0.2, "what": "first_byte", "upstream": "main", "model": "gpt"},
         {"at": 0.5, "what": "lost", "upstream": "main", "code": "upstream_timeout", "message": "no token"},
         {"at": 0.5, "what": "waiting", "upstream": "main", "seconds": 0.25},
+        {"at": 0.5, "what": "queued", "position": 3, "expected_seconds": 4.5},
         {"at": 0.6, "what": "hedged", "upstream": "spare"},
         {"at": 0.7, "what": "stopped", "upstream": "spare", "why": "another was first", "input_tokens": 7},
         {"at": 0.7, "what": "first_token", "upstream": "main"},
@@ -85,7 +89,7 @@ def test_every_mark_has_words() -> None:
         {"at": 0.9, "what": "detached", "format": "native", "readers": 0},
         {"at": 1.0, "what": "continued", "upstream": "spare", "after": 9},
         {"at": 5.0, "what": "silence", "seconds": 3.5},
-        {"at": 6.0, "what": "ended", "outcome": "stalled", "code": "stalled"},
+        {"at": 6.0, "what": "ended", "outcome": "stalled", "code": "stalled", "message": "silent for 3 s"},
     ]
     told = list(
         lines(
@@ -109,10 +113,14 @@ def test_every_mark_has_words() -> None:
         "first token after 0.700 s, longest gap 3.500 s, 1 stalls",
         "tokens: ? in, 5 out (estimated)",
         "",
+        "    0.000 s  accepted     a request in anthropic",
         "    0.000 s  delivery     buffer: a short answer",
         "    0.000 s  attempt      main, as gpt",
+        "    0.100 s  connected    main",
+        "    0.200 s  first byte   main",
         "    0.500 s  lost         main: upstream_timeout, no token",
         "    0.500 s  waiting      0.25 s, then main",
+        "    0.500 s  queued       number 3 for a slot, some 4.5 s",
         "    0.600 s  hedged       spare",
         "    0.700 s  stopped      spare: another was first; it had read about 7 tokens",
         "    0.700 s  first token  main",
@@ -120,6 +128,6 @@ def test_every_mark_has_words() -> None:
         "    0.900 s  detached     a reader in native; 0 left",
         "    1.000 s  continued    spare goes on after event 9",
         "    5.000 s  silence      of 3.5 s",
-        "    6.000 s  ended        stalled stalled",
+        "    6.000 s  ended        stalled: stalled, silent for 3 s",
         "              (2 more marks were left out)",
     ]

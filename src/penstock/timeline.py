@@ -87,6 +87,13 @@ def lines(trace: dict[str, Any]) -> Iterator[str]:
 
 def _words(mark: dict[str, Any], facts: dict[str, Any]) -> str:
     match mark.get("what"):
+        case "accepted":
+            return f"a request in {facts.get('format')}"
+        case "connected" | "first_byte":
+            return str(facts.get("upstream"))
+        case "ended":
+            why = ", ".join(str(facts[name]) for name in ("code", "message") if facts.get(name))
+            return f"{facts.get('outcome')}{': ' * bool(why)}{why}"
         case "attempt":
             return f"{facts.get('upstream')}, as {facts.get('model')}"
         case "lost":

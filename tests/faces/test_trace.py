@@ -30,12 +30,30 @@ async def test_a_good_answer(servers: tuple[SimProcess, Served]) -> None:
         False,
     )
     marks = [(mark["what"], mark.get("upstream")) for mark in trace["marks"]]
-    assert marks == [("attempt", "sim"), ("attached", None), ("first_token", "sim"), ("ended", None)]
+    assert marks == [
+        ("accepted", None),
+        ("attempt", "sim"),
+        ("attached", None),
+        ("connected", "sim"),
+        ("first_byte", "sim"),
+        ("first_token", "sim"),
+        ("ended", None),
+    ]
     times = [mark["at"] for mark in trace["marks"]]
     assert times == sorted(times)
     assert trace["time_to_first_token"] <= times[-1]
     assert trace["usage"]["source"] == "final"
     assert (await told(sim, lambda t: t.answer("traced"))).usage is not None
+
+
+@pytest.mark.parametrize(("hang", "came"), [("connect", ["connected"]), ("headers", ["connected", "first_byte"])])
+async def test_of_an_upstream_that_hung_it_tells_how_far_it_came(hang: str, came: list[str]) -> None:
+    with river("timeouts = { first_token = 1 }\nretries = 0") as (_, served):
+        got = await fetch(served.port, "POST", "/v1/streams", native({"hang": hang}))
+        marks = (await fetch(served.port, "GET", f"/v1/streams/{got.stream_id}/trace")).json["marks"]
+        assert [mark["what"] for mark in marks if mark.get("upstream")] == ["attempt", *came, "lost"]
+        assert (marks[-1]["what"], marks[-1]["code"]) == ("ended", "upstream_timeout")
+        assert "no token came within 1 s" in marks[-1]["message"]
 
 
 async def test_a_silence_and_readers_that_come_and_go(servers: tuple[SimProcess, Served]) -> None:

@@ -311,6 +311,8 @@ async def test_the_trace_tells_all_of_it() -> None:
         ("lost", "a"),
         ("waiting", "b"),
         ("attempt", "b"),
+        ("connected", "b"),
+        ("first_byte", "b"),
         ("first_token", "b"),
         ("ended", None),
     ]

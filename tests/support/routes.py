@@ -95,4 +95,6 @@ async def marks(served: Served, got: Response) -> list[str]:
     """What happened to a stream on its upstreams' side, as its trace tells it: `what upstream`."""
     trace = await fetch(served.port, "GET", f"/v1/streams/{got.stream_id}/trace")
     told = (f"{mark['what']} {mark.get('upstream', '')}".strip() for mark in trace.json["marks"])
-    return [mark for mark in told if not mark.startswith(("attached", "detached"))]
+    return [
+        mark for mark in told if not mark.startswith(("accepted", "attached", "detached", "connected", "first_byte"))
+    ]

@@ -13,6 +13,7 @@ from typing import Any
 
 from penstock.streams.stream import Stream
 from penstock.streams.trace import Mark
+from penstock.wire.events import Error
 
 
 def trace_of(stream: Stream) -> dict[str, Any]:
@@ -39,8 +40,11 @@ def trace_of(stream: Stream) -> dict[str, Any]:
         silences = [Mark(at - timing.asked, "silence", {"seconds": _seconds(gap)}) for at, gap in timing.silences]
     else:
         silences = []
-    marks = sorted([*stream.trace.marks, *silences], key=lambda mark: mark.at)
+    accepted = Mark(0.0, "accepted", {} if stream.home is None else {"format": stream.home.dialect})
+    marks = sorted([accepted, *stream.trace.marks, *silences], key=lambda mark: mark.at)
     told["marks"] = [{"at": _seconds(mark.at), "what": mark.what, **mark.facts} for mark in marks]
+    if end is not None and isinstance(end.last, Error):
+        told["marks"][-1]["message"] = end.last.message
     if stream.trace.left_out:
         told["left_out"] = stream.trace.left_out
     return told

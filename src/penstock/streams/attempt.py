@@ -83,6 +83,7 @@ class Attempt:
         "_clock",
         "_early",
         "_early_bytes",
+        "_facts",
         "_generation",
         "_look",
         "_most",
@@ -90,9 +91,7 @@ class Attempt:
         "answered",
         "asked",
         "call",
-        "connected_at",
         "dropped",
-        "first_byte",
         "ignored",
         "last_byte",
         "over",
@@ -119,7 +118,7 @@ class Attempt:
         self.tokens = 0
         """Events of the answer so far: for an estimate of the usage."""
         self.asked = self.last_byte = clock()
-        self.connected_at = self.first_byte = 0.0
+        self._facts = self.stream.trace.note(self.asked, "attempt", upstream=step.upstream.name, model=step.model)
         dialect = DIALECTS[step.upstream.dialect]
         self.probe = dialect.probe()
         self._look = self.probe.__call__
@@ -140,12 +139,14 @@ class Attempt:
 
     def connected(self) -> None:
         """The request is on its way."""
-        self.connected_at = self.last_byte = self._clock()
+        self.last_byte = now = self._clock()
+        self.stream.trace.add(now, "connected", self._facts)
 
     def began(self) -> None:
         """A good response head came."""
         self.answered = True
-        self.first_byte = self.last_byte = self._clock()
+        self.last_byte = now = self._clock()
+        self.stream.trace.add(now, "first_byte", self._facts)
 
     def feed(self, data: bytes) -> None:
         """Bytes of the response body: the hot path. Everything that they complete is with the level readers on return."""

@@ -131,7 +131,6 @@ class Generation:
                 self.stream.trace.note(now, "stopped", upstream=name, why="another was first", input_tokens=spent)
         self._running = [attempt]
         self._course.won(attempt.step)
-        self.timing.connected, self.timing.first_byte = attempt.connected_at, attempt.first_byte
         self.stream.trace.note(now, "first_token", upstream=attempt.step.upstream.name)
         self.stream.dropped = attempt.dropped
         self._pace.begin(now, attempt.tokens)
@@ -163,7 +162,6 @@ class Generation:
         attempt = Attempt(self, step, self._now)
         assert self._request is not None
         self._running.append(attempt)
-        self.stream.trace.note(attempt.asked, "attempt", upstream=step.upstream.name, model=step.model)
         try:
             call = step.upstream.start(self._request, step.model, attempt)
         except Refused as refused:

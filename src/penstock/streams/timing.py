@@ -17,12 +17,10 @@ MAX_SILENCES = 32
 class Timing:
     """See the module. Costs two comparisons and an assignment per read."""
 
-    __slots__ = ("asked", "connected", "first_byte", "first_token", "gaps", "last", "longest_gap", "silences", "stalls")
+    __slots__ = ("asked", "first_token", "gaps", "last", "longest_gap", "silences", "stalls")
 
     def __init__(self, asked: float) -> None:
         self.asked = asked
-        self.connected = 0.0
-        self.first_byte = 0.0
         self.first_token = 0.0
         self.last = 0.0
         self.gaps = 0

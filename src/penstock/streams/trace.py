@@ -30,9 +30,15 @@ class Trace:
         self.marks: list[Mark] = []
         self.left_out = 0
 
-    def note(self, now: float, what: str, **facts: Any) -> None:
-        """Write down `what` happened at `now` (monotonic seconds). Facts that are None are left out."""
-        mark = Mark(max(now - self.began, 0.0), what, {name: fact for name, fact in facts.items() if fact is not None})
+    def note(self, now: float, what: str, **facts: Any) -> dict[str, Any]:
+        """Write down `what` happened at `now` (monotonic seconds). Facts that are None are left out. Returns the others."""
+        told = {name: fact for name, fact in facts.items() if fact is not None}
+        self.add(now, what, told)
+        return told
+
+    def add(self, now: float, what: str, facts: dict[str, Any]) -> None:
+        """The same with facts that are kept elsewhere too: every live stream has such marks."""
+        mark = Mark(max(now - self.began, 0.0), what, facts)
         if len(self.marks) < MAX_MARKS or what == "ended":
             self.marks.append(mark)
         else:
