@@ -171,6 +171,21 @@ async def test_complaint_7_nothing_grows_with_the_number_of_answers(servers: tup
     assert (memory() - before) / 400 < 40_000
 
 
+async def test_complaint_7_a_deploy_cuts_no_stream() -> None:
+    with river() as (sim, served):
+        async with Client(served.port) as client:
+            await client.send("POST", CHAT, chat({"tokens": 30, "pace": 0.05}, "through a deploy"))
+            await client.read(until="content")
+            leaving = asyncio.create_task(asyncio.to_thread(served.stop))
+            got = await client.read()
+        assert got.blocks[-1].data == "[DONE]"
+        assert (
+            "".join(block.text for block in got.blocks)
+            == ((await told(sim, lambda t: t.answer("through a deploy"))).text[0])
+        )
+        assert await leaving == 0
+
+
 async def test_complaint_8_a_streaming_429_falls_back_and_says_when_to_come_again(
     two: tuple[SimProcess, Served],
 ) -> None:
