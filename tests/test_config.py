@@ -208,6 +208,7 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
     "a time without end": ("port = 8080", "grace = inf", "server.grace", "seconds"),
     "no time at all": ("port = 8080", "grace = nan", "server.grace", "seconds"),
     "a route's grace": ("retries = 3", "grace = -1", "route[0].grace", "not negative"),
+    "no token": ("retries = 3", "max_tokens = 0", "route[0].max_tokens", "at least 1"),
     "no slot": ('dialect = "openai-chat"', 'concurrent_streams = 0\ndialect = "openai-chat"', "upstream[0].concurrent_streams",
                 "at least 1"),
     "a queue of fewer than none": ("retries = 3", "queue = { length = -1 }", "route[0].queue.length", "from 0 to"),

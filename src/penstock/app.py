@@ -195,7 +195,9 @@ def _route(
         for target in route.targets
         for name in (target.upstream,)
     )
-    plan = Plan(timeouts, route.on_abandon, route.grace, route.hedge, _gate(route), route.continuation)
+    plan = Plan(
+        timeouts, route.on_abandon, route.grace, route.hedge, _gate(route), route.max_tokens, route.continuation
+    )
     price = None if route.price is None else Price(route.price.input, route.price.output)
     queue = Queue(route.queue.length, route.queue.seconds)
     return Route(route.model, targets, plan, route.retries, route.delivery, price, queue)

@@ -25,7 +25,8 @@ SOON = 2.0
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[Place]:
-    with running() as sim, routed(upstream("sim", sim.url), route("m", "sim")) as served:
+    tables = upstream("sim", "{}"), route("m", "sim"), route("brief", "sim", max_tokens=40)
+    with running() as sim, routed(*(table.replace("{}", sim.url) for table in tables)) as served:
         yield sim, served
 
 
@@ -160,6 +161,18 @@ async def test_fault_after_the_first_byte_keeps_the_text_and_never_looks_complet
         _, closed = await told(place[0], let_go(prompt))
         assert closed - began < 3 + SOON
     assert await live(place) == 0
+
+
+async def test_fault_never_ends_is_stopped_at_the_routes_token_cap(place: Place, client: Spoken) -> None:
+    prompt = f"capped-{client.name}"
+    got = await ask(place, client, {"endless": True, "pace": 0.002}, prompt, model="brief")
+    assert client.endings_of(got.blocks) == ["bad"]
+    assert client.code_of(got.blocks) in ("limit_exceeded", None)
+    end, _ = await told(place[0], let_go(prompt))
+    assert end.text[0].startswith(client.text_of(got.blocks))
+    assert 20 < (await usage_of(place, got))["output_tokens"] < 80, "metered to the cap; more only of the same read"
+    whole = await ask(place, client, {"tokens": 30}, f"{prompt}-not", model="brief")
+    assert client.endings_of(whole.blocks) == ["good"]
 
 
 @pytest.mark.parametrize("client", UNSTREAMED.values(), ids=list(UNSTREAMED))

@@ -159,6 +159,8 @@ def _routes(config: Config) -> Problems:
             yield f"{key}.grace", "must be a number of seconds, and not negative"
         if route.retries is not None and not 0 <= route.retries <= 100:
             yield f"{key}.retries", "must be from 0 to 100"
+        if route.max_tokens is not None and route.max_tokens < 1:
+            yield f"{key}.max_tokens", "must be at least 1; leave it out for no limit"
         if not 0 <= route.queue.length <= 100_000:
             yield f"{key}.queue.length", "must be from 0 to 100000"
         if not 0 < route.queue.seconds < 1e9:

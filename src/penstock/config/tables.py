@@ -97,6 +97,8 @@ class Route(_Table):
     gate: Gate | None = None
     hedge: float | None = None
     """Seconds without a token after which the next target is asked as well; the first token wins."""
+    max_tokens: int | None = None
+    """An answer with more is ended, whatever its upstream makes of the request's own."""
     continuation: bool = False
     """When an answer breaks off, the next target is asked to go on with it."""
     price: Price | None = None

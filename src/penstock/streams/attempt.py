@@ -9,6 +9,7 @@ readers in the very call that brought it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 from penstock.dialects import DIALECTS
@@ -87,6 +88,7 @@ class Attempt:
         "_generation",
         "_look",
         "_most",
+        "_most_tokens",
         "_split",
         "answered",
         "asked",
@@ -123,6 +125,8 @@ class Attempt:
         self.probe = dialect.probe()
         self._look = self.probe.__call__
         self._most = dialect.max_event_bytes
+        most = generation.plan.max_tokens
+        self._most_tokens = inf if most is None else most - sum(usage.output_tokens or 0 for usage in generation.spent)
         self._split = sse.Splitter(self._most).feed
         self._generation = generation
         self._clock = clock
@@ -193,6 +197,8 @@ class Attempt:
         if kind == 0 or kind == Kind.HELD:
             if broken is not None:
                 self.fail("upstream_protocol_error", str(broken))
+            elif self.tokens > self._most_tokens:
+                self._too_long()
         elif kind == Kind.FAILED:
             assert probe.failure is not None
             self._break(probe.failure)
@@ -228,6 +234,8 @@ class Attempt:
         if probe.started and self.stream.end is None:
             self.tokens += 1
             self._generation.timing.token(now)
+            if self.tokens > self._most_tokens:
+                self._too_long()
 
     def ended(self) -> None:
         """The upstream closed in good order. Unless the answer is whole by then, it was cut short."""
@@ -284,6 +292,10 @@ class Attempt:
             append = self._append  # the stream may be over by then: it grew larger than an answer may be
             append(block)
         self._early.clear()
+
+    def _too_long(self) -> None:
+        most = self._generation.plan.max_tokens
+        self._generation.fail("limit_exceeded", f"the answer is longer than {most} tokens", retryable=False)
 
     def _complete_as_told(self) -> None:
         """By the upstream's own reason, if it gave one."""

@@ -57,13 +57,13 @@ class Generation:
         "_request_bytes",
         "_running",
         "_said_at",
-        "_spent",
         "_waiting",
         "_winner",
         "into",
         "over",
         "plan",
         "ready",
+        "spent",
         "stream",
         "timing",
         "wheel",
@@ -92,7 +92,7 @@ class Generation:
         self._closing = False
         self._continuation: Continuation | None = None
         self._pace = pace(plan.timeouts.min_tokens_per_second, plan.timeouts.silence)
-        self._spent: Sequence[Usage] = ()
+        self.spent: Sequence[Usage] = ()
         """What attempts used whose answers others went on with."""
         self._course: Course | None = None
         self._request: Request | None = None
@@ -268,7 +268,7 @@ class Generation:
         """Ask another upstream to go on with an answer that broke off. False = there is none, or it can't be."""
         if self._continuation is None or self._course is None or not error.retryable:
             return False
-        spent = [*self._spent, used(lost, error, self._request_bytes)]
+        spent = [*self.spent, used(lost, error, self._request_bytes)]
         request = self._continuation.next_request(together(spent).output_tokens or 0)
         if request is None:
             return False
@@ -276,7 +276,7 @@ class Generation:
             step = self._course.next(now, lost.step, refused)
         except Refused:
             return False
-        self._winner, self._request, self._paused, self._spent = None, request, False, spent
+        self._winner, self._request, self._paused, self.spent = None, request, False, spent
         self.stream.trace.note(now, "continued", upstream=step.upstream.name, after=self.stream.produced)
         self._go(step, now)
         return True
@@ -336,7 +336,7 @@ class Generation:
         told = self._winner or (running[-1] if running else self._lost)
         now = self._now()
         self.stream.trace.note(now, "ended", outcome=last.outcome, code=last.code if isinstance(last, Error) else None)
-        usage = together([*self._spent, used(told, last, self._request_bytes)])
+        usage = together([*self.spent, used(told, last, self._request_bytes)])
         # The upstream's own last block is for a log of its own blocks.
         held = told.probe.held if told and self._continuation is None else None
         self.stream.finish(now, usage, held, last)

@@ -32,6 +32,8 @@ class Plan(NamedTuple):
     """Seconds without a token after which another upstream is asked as well; the first token wins."""
     gate: GateRule | None = None
     """Who sees the text before the readers do."""
+    max_tokens: int | None = None
+    """A longer answer is ended: in tokens as its upstream sends them, one a piece. None = it may take its time."""
     continuation: bool = False
     """When an answer breaks off, another upstream is asked to go on with it."""
 
