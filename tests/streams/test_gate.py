@@ -171,7 +171,7 @@ async def test_everything_that_is_said_is_seen() -> None:
     for event in (Reasoning("think\r"), Token("say\r\n"), ToolCall(0, "c", "f", '{"do": 1}')):
         gated.scene.attempt.feed(encode_event(event))
     await gated.ends()
-    assert gated.guard.seen[0].text == 'think\rsay\r\n{"do": 1}'
+    assert gated.guard.seen[0].text == 'think\r\nsay\r\n\nf\n{"do": 1}'
     await gated.answers(None)
     gated.scene.ends("completed")
 

@@ -2,8 +2,11 @@
 
 What an upstream says is held back, the whole answer or up to a window of characters, until a check has passed it. A check
 that refuses ends the stream as `refused`, with its reason; one that fails does so too, as `gate_failed`: nothing unchecked is
-ever shown. Blocks keep their order, and enter the log only when they have passed; what is held back is kept as compactly
+ever shown. Events keep their order, and enter the log only when they have passed; what is held back is kept as compactly
 as there.
+
+The log of a gated stream is native, whatever its upstream speaks: an upstream's own blocks may say more than any check could
+read, in fields that only their dialect knows. What is shown is what was understood, and what was understood was checked.
 
 A check is the user's code, so it runs in a task of its own, and is let go of when it is late: whatever it does with its
 cancellation, the stream does not wait for it.
@@ -12,16 +15,16 @@ cancellation, the stream does not wait for it.
 from __future__ import annotations
 
 import asyncio
-import io
 import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from penstock.dialects import DIALECTS
+from penstock.dialects.native import encode_event
 from penstock.exceptions import ProtocolError
 from penstock.streams.log import Log
 from penstock.streams.stream import MAX_ANSWER_BYTES, SEGMENT_ENTRIES
-from penstock.wire.events import Reasoning, Refusal, Token, ToolCall
+from penstock.wire.events import Done, Error, Event, Reasoning, Refusal, Start, Token, ToolCall, Usage
 
 if TYPE_CHECKING:
     from penstock.streams.generation import Generation
@@ -40,7 +43,11 @@ _checking: set[asyncio.Task[str | None]] = set()
 
 
 class Passage(NamedTuple):
-    """What a check sees: text, refusals, reasoning and tool arguments, in the order in which they were said."""
+    """What a check sees: text, refusals, reasoning, and the names and arguments of tool calls.
+
+    Each voice stands together, though they may have spoken in turns: the text of each choice, each one's reasoning, each
+    call. Between two of them is a line end.
+    """
 
     stream: str
     model: str
@@ -65,8 +72,29 @@ class GateRule(NamedTuple):
     timeout: float = 10.0
 
 
+class Voice:
+    """One of those that speak in an answer, and what it has said."""
+
+    __slots__ = ("_new", "said")
+
+    def __init__(self) -> None:
+        self.said = ""
+        """But for what is new."""
+        self._new: list[str] = []
+
+    def say(self, text: str) -> None:
+        self._new.append(text)
+
+    def take(self) -> str:
+        """What is new; from now on it is said."""
+        new = "".join(self._new)
+        self._new.clear()
+        self.said += new
+        return new
+
+
 class Gate:
-    """One stream's."""
+    """One stream's. `dialect` is that of the blocks."""
 
     def __init__(self, generation: Generation, rule: GateRule, dialect: str) -> None:
         self._generation = generation
@@ -74,23 +102,20 @@ class Gate:
         self._rule = rule
         self._decoder = DIALECTS[dialect].decoder(generation.stream.about)
         self._blocks = Log()
-        self._new = io.StringIO()
+        self._voices: dict[tuple[object, ...], Voice] = {}
         self._size = 0
+        """Characters that wait for the next check."""
         self._waiting = 0
         """Bytes of the blocks that wait for the next check."""
         self._heard = 0
         """Bytes of all blocks: what is held back counts towards the longest answer just as what is in the log."""
         self._pausing = False
-        self._passed = ""
         self._task: asyncio.Task[None] | None = None
         self._finish: Callable[[], None] | None = None
+        self._hold(Start(self._stream.id, self._stream.about.model))
 
     def push(self, block: bytes) -> None:
-        """Hold `block` back. The stream's own first entry may come here too."""
-        self._blocks.append(block)
-        if len(self._blocks.tail) >= SEGMENT_ENTRIES:
-            self._blocks.seal()
-        self._waiting += len(block)
+        """Hold back what `block` says."""
         self._heard += len(block)
         if self._heard > MAX_ANSWER_BYTES:
             self._generation.overflow()
@@ -102,12 +127,16 @@ class Gate:
             return
         for event in events:
             match event:
-                case Token(text) | Reasoning(text) | Refusal(text):
-                    self._say(text)
+                case Start() | Usage() | Done() | Error():
+                    continue  # all of these are ours to say
+                case Token(text, index) | Reasoning(text, index) | Refusal(text, index):
+                    self._say(text, type(event), index)
                 case ToolCall():
-                    self._say(event.arguments)
+                    self._say(event.name or "", "name", event.choice, event.index)
+                    self._say(event.arguments, "arguments", event.choice, event.index)
                 case _:
-                    pass
+                    pass  # it says nothing
+            self._hold(event)
         if self._rule.window is not None and self._size >= self._rule.window:
             self._begin()
             if self._task is not None and self._waiting > AHEAD_BYTES + 4 * self._rule.window:
@@ -122,13 +151,21 @@ class Gate:
 
     def stop(self) -> None:
         """The stream is over: what is held back is never shown."""
-        self._blocks, self._new = Log(), io.StringIO()
+        self._blocks, self._voices = Log(), {}
         if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()
 
-    def _say(self, text: str) -> None:
-        self._new.write(text)
-        self._size += len(text)
+    def _hold(self, event: Event) -> None:
+        block = encode_event(event)
+        self._blocks.append(block)
+        if len(self._blocks.tail) >= SEGMENT_ENTRIES:
+            self._blocks.seal()
+        self._waiting += len(block)
+
+    def _say(self, text: str, *who: object) -> None:
+        if text:
+            self._voices.setdefault(who, Voice()).say(text)
+            self._size += len(text)
 
     def _begin(self) -> None:
         if self._task is None and not self._generation.over:
@@ -140,7 +177,7 @@ class Gate:
             while not self._generation.over:
                 blocks, self._blocks, self._waiting = self._blocks, Log(), 0
                 self._go_on()
-                new, self._new, self._size = self._new.getvalue(), io.StringIO(), 0
+                new, self._size = "\n".join(filter(None, [voice.take() for voice in self._voices.values()])), 0
                 final = self._finish is not None
                 if new or final:
                     refused = await self._ask(new, final)
@@ -150,7 +187,6 @@ class Gate:
                         code, reason = refused
                         self._generation.fail(code, reason, retryable=code != "refused")
                         return
-                self._passed += new
                 turn = 0
                 for offset in range(1, blocks.last + 1):
                     block = blocks.entry(offset)
@@ -182,7 +218,8 @@ class Gate:
 
     async def _ask(self, new: str, final: bool) -> tuple[str, str] | None:
         about = self._stream.about
-        passage = Passage(about.stream, about.model, self._stream.tenant, self._passed + new, new, final)
+        text = "\n".join(voice.said for voice in self._voices.values())
+        passage = Passage(about.stream, about.model, self._stream.tenant, text, new, final)
         checking = asyncio.get_running_loop().create_task(_verdict(self._rule.check, passage))
         _checking.add(checking)
         checking.add_done_callback(_let_go)

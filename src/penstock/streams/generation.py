@@ -136,7 +136,7 @@ class Generation:
         self._pace.begin(now, attempt.tokens)
         dialect = attempt.step.upstream.dialect
         if self._continuation is None:
-            self._settle("native" if self.plan.continuation else dialect)
+            self._settle(dialect)
         if self._continuation is not None:
             self._continuation.begin(dialect)
         self._request = None  # unless it is continued nobody else will be asked: a live stream does not carry it
@@ -147,9 +147,10 @@ class Generation:
 
     def _settle(self, dialect: str) -> None:
         """It is known what the log will be, and who stands before it."""
-        self.stream.become(dialect)
+        plain = self.plan.gate is None and not self.plan.continuation
+        self.stream.become(dialect if plain else "native")
         if self.plan.gate is not None:
-            self._gate = Gate(self, self.plan.gate, dialect)
+            self._gate = Gate(self, self.plan.gate, "native" if self.plan.continuation else dialect)
             self.into = self._gate.push
         if self.plan.continuation:
             assert self._request is not None
@@ -338,7 +339,7 @@ class Generation:
         self.stream.trace.note(now, "ended", outcome=last.outcome, code=last.code if isinstance(last, Error) else None)
         usage = together([*self.spent, used(told, last, self._request_bytes)])
         # The upstream's own last block is for a log of its own blocks.
-        held = told.probe.held if told and self._continuation is None else None
+        held = told.probe.held if told and self._continuation is None and self._gate is None else None
         self.stream.finish(now, usage, held, last)
         if self._on_end is not None:
             self._on_end(self)
