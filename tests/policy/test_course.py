@@ -78,6 +78,15 @@ def test_what_is_the_requests_own_fault_is_asked_nowhere_else() -> None:
     assert told(walk("a", "b", retries=5), WRONG) == ["a", "told context_length"]
 
 
+def test_what_one_finds_fault_with_in_a_continued_answer_another_may_not() -> None:
+    """Then the request is ours, and not the client's."""
+    walked = walk("a", "b", "c")
+    step = go(walked, 0)
+    walked.won(step)
+    step = after(walked, step, CUT)
+    assert after(walked, step, WRONG).upstream.name == "c"
+
+
 def test_what_one_dialect_can_not_say_another_may() -> None:
     unsaid = Refused(400, "unsupported_translation", "n")
     assert told(walk("a", "b"), unsaid, unsaid) == ["a", "b", "told unsupported_translation"]

@@ -86,6 +86,7 @@ class Walk:
         self._tenant = tenant
         self._queue = route.queue
         self._waiter: Waiter | None = None
+        self._answered = False
         self._left = len(self._targets) - 1 if route.retries is None else route.retries
         self._rounds = 0
         self._dice = dice
@@ -97,7 +98,8 @@ class Walk:
         if lost is None or why is None:
             return self._step(self._first(now))
         number = self._asked[lost]
-        if why.status in _ITS_OWN_FAULT and why.code != "unsupported_translation":
+        # A target that is to go on with an answer may find fault with that, and another may not.
+        if why.status in _ITS_OWN_FAULT and why.code != "unsupported_translation" and not self._answered:
             raise why
         if why.other_key:
             return self._step(number)  # not another attempt at the same: another key
@@ -198,6 +200,7 @@ class Walk:
 
     def won(self, step: Step) -> None:
         """See `penstock.streams.plan.Course`."""
+        self._answered = True
         self._breaker(step).answered()
 
     def completed(self, step: Step) -> None:

@@ -44,6 +44,7 @@ class Generation:
 
     __slots__ = (
         "_abandon_at",
+        "_broke",
         "_closing",
         "_continuation",
         "_course",
@@ -88,6 +89,8 @@ class Generation:
         self._now = wheel.now
         self.into: Callable[[bytes], None] = stream.append
         """Where the winner's blocks go."""
+        self._broke: tuple[Error, Refused] | None = None
+        """Why the answer has to be continued: what is told if nobody can."""
         self._gate: Gate | None = None
         self._closing = False
         self._continuation: Continuation | None = None
@@ -124,11 +127,11 @@ class Generation:
             if other is not attempt:
                 other.stop()
                 self._course.stopped(other.step)
-                name, spent = (
+                name, read = (
                     other.step.upstream.name,
                     self._request_bytes // BYTES_PER_TOKEN if other.answered else None,
                 )
-                self.stream.trace.note(now, "stopped", upstream=name, why="another was first", input_tokens=spent)
+                self.stream.trace.note(now, "stopped", upstream=name, why="another was first", input_tokens=read)
         self._running = [attempt]
         self._course.won(attempt.step)
         self.stream.trace.note(now, "first_token", upstream=attempt.step.upstream.name)
@@ -180,7 +183,7 @@ class Generation:
         self._waiting = None
         if error is None:
             error = Error(refused.code, refused.message, refused.retryable, "upstream_error")
-        self._finish(error, refused)
+        self._finish(*(self._broke or (error, refused)))
 
     def complete(self, attempt: Attempt, last: Done) -> None:
         """The answer is whole."""
@@ -278,6 +281,7 @@ class Generation:
         except Refused:
             return False
         self._winner, self._request, self._paused, self.spent = None, request, False, spent
+        self._broke = error, refused
         self.stream.trace.note(now, "continued", upstream=step.upstream.name, after=self.stream.produced)
         self._go(step, now)
         return True
