@@ -187,3 +187,16 @@ async def test_a_journal_that_fails_gives_the_lease_back(monkeypatch: pytest.Mon
     with pytest.raises(OSError, match="no room"):
         await there.open(request(), BODY, A)
     assert left(there) == {"requests": 10, "tokens": 1000, "streams": 1}
+
+
+async def test_a_defect_while_an_answer_is_begun_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = limited(requests_per_minute=10, tokens_per_minute=1000, concurrent_streams=1)
+
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(PythonUpstream, "start", fails)
+    with pytest.raises(ZeroDivisionError):
+        await there.open(request(), BODY, A)
+    assert left(there) == {"requests": 9, "tokens": 1000, "streams": 1}
+    assert there.live() == 0

@@ -19,7 +19,7 @@ TESTED_ELSEWHERE = {
     "version.py": "one constant",
     "config/rules.py": "tests/test_config.py",
     "config/tables.py": "tests/test_config.py",
-    "streams/plan.py": "tests/streams/test_generation.py and test_generation_timers.py; it holds no code",
+    "streams/plan.py": "tests/streams/test_generation.py and test_deadlines.py; it holds no code",
     "conversations/store.py": "tests/contracts/store.py; it holds no code",
     "stores/migrations/env.py": "tests/stores/test_tables.py runs every migration",
     "stores/migrations/versions/0001_conversations.py": "tests/stores/test_tables.py",

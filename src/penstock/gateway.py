@@ -100,12 +100,16 @@ class Gateway:
                 self._tickets[stream.id] = ticket
             if request.message:
                 stream.about = msgspec.structs.replace(stream.about, message=request.message)
-            self._deliver(stream, wish or route.delivery, request)
             generation = Generation(
                 stream, self._wheel, route.plan, request_bytes=prompt_bytes(request), on_end=self._ended
             )
             self._generations[stream.id] = generation
-            generation.start(Walk(route, request.model, self._dice, tenant.name), request)
+            try:
+                self._deliver(stream, wish or route.delivery, request)
+                generation.start(Walk(route, request.model, self._dice, tenant.name), request)
+            except Exception:
+                generation.fail("upstream_error", "the answer could not be begun")  # a defect must not keep its lease
+                raise
         return stream
 
     def check(self, tenant: Tenant) -> None:
@@ -140,7 +144,7 @@ class Gateway:
         stream.home = home(request.dialect, choice.delivery)
         if choice.delivery != "stream":
             stream.response_format = request.options.response_format
-            stream.holds += choice.delivery == "buffer"
+            stream.holds += 1  # it is looked at as a whole
         if wish != "stream":
             stream.trace.note(self._wheel.now(), "delivery", delivery=choice.delivery, why=choice.why)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -123,6 +124,15 @@ async def test_the_same_key_and_body_attach_to_the_same_stream(place: Place) -> 
     assert both[0].stream_id == both[1].stream_id == again.stream_id
     assert (other.status, other.json["error"]["code"]) == (409, "idempotency_conflict")
     assert len(await told(place.sim, lambda truth: truth.answers("once-only"))) == 1
+
+
+async def test_an_answer_in_one_piece_that_broke_off_can_be_asked_for_again_with_its_key(place: Place) -> None:
+    body = chat({"text": "one two", "cut_after": 1, "cut": "reset", "times": 1}, "again-and-whole", stream=False)
+    body["messages"][0]["content"] += f" sim:{json.dumps({'text': 'one two'})}"
+    first, second, third = [await fetch(place.port, "POST", CHAT, body, {"Idempotency-Key": "k-2"}) for _ in range(3)]
+    assert (first.status, first.json["error"]["code"]) == (502, "upstream_truncated")
+    assert second.json["choices"][0]["message"]["content"] == "one two"
+    assert third.stream_id == second.stream_id != first.stream_id
 
 
 async def test_a_buffered_answer_goes_on_as_it_was_asked_for(place: Place) -> None:

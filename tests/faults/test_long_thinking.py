@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from penstock.sim.process import SimProcess, running
-from penstock.streams.generation import KEEPALIVE_SECONDS
+from penstock.streams.deadlines import KEEPALIVE_SECONDS
 from tests.support.client import Client, Response, fetch, told
 from tests.support.dialects import ASKED, READ, Spoken
 from tests.support.history import History, Reading, Told, judge

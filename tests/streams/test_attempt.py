@@ -9,8 +9,9 @@ from penstock.dialects.native import encode_event
 from penstock.dialects.openai_chat import DONE
 from penstock.exceptions import Refused, UpstreamFailed
 from penstock.streams.attempt import Attempt
+from penstock.streams.deadlines import KEEPALIVE_SECONDS
 from penstock.streams.framing import Format
-from penstock.streams.generation import KEEPALIVE_SECONDS, Generation
+from penstock.streams.generation import Generation
 from penstock.streams.plan import Plan, Step, Timeouts
 from penstock.wire.events import Done, Error, Start, Token, Usage
 from penstock.wire.sse import MAX_EVENT_BYTES

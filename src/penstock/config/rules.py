@@ -13,6 +13,8 @@ from penstock.faces.access import is_loopback
 from penstock.policy.limits import MOST
 from penstock.upstreams.pool import parse_endpoint
 
+MOST_WEIGHT = 1_000_000
+
 Problems = Iterator[tuple[str, str]]
 """Keys, and what is wrong with them."""
 
@@ -147,8 +149,8 @@ def _routes(config: Config) -> Problems:
         for number, target in enumerate(route.targets):
             if target.upstream not in names:
                 yield f"{key}.targets[{number}].upstream", f"there is no upstream {target.upstream!r}"
-            if (target.weight or 0) < 0:
-                yield f"{key}.targets[{number}].weight", "must not be negative"
+            if not 0 <= (target.weight or 0) <= MOST_WEIGHT:
+                yield f"{key}.targets[{number}].weight", f"must be from 0 to {MOST_WEIGHT}"
         for name in Timeouts.__struct_fields__:
             if name == "min_tokens_per_second":
                 if not 0 <= route.timeouts.min_tokens_per_second < 1e9:
@@ -200,8 +202,8 @@ def _tenants(config: Config) -> Problems:
         if tenant.name in names:
             yield f"{key}.name", f"there are two tenants named {tenant.name!r}"
         names.add(tenant.name)
-        if tenant.weight < 1:
-            yield f"{key}.weight", "must be at least 1"
+        if not 1 <= tenant.weight <= MOST_WEIGHT:
+            yield f"{key}.weight", f"must be from 1 to {MOST_WEIGHT}"
         for name in Limits.__struct_fields__:
             limit = getattr(tenant.limits, name) if tenant.limits is not None else None
             if limit is not None and limit < 1:

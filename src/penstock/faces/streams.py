@@ -205,6 +205,9 @@ class StreamFaces:
             return self._body(stream, dialect)
         except Refused as refused:
             refused.stream = stream.id
+            if isinstance(refused, UpstreamFailed) and refused.retryable:
+                # It was shown nothing: asking again with the same Idempotency-Key must not tell the same for ever.
+                await self._gateway.journal.set_aside(stream)
             raise
         finally:
             sink.stop()

@@ -23,51 +23,45 @@ from penstock.dialects.base import Request
 from penstock.exceptions import Refused
 from penstock.streams.attempt import Attempt, failure
 from penstock.streams.continuation import Continuation
+from penstock.streams.deadlines import Deadlines
 from penstock.streams.gate import Gate
 from penstock.streams.inspection import inspect
 from penstock.streams.metering import BYTES_PER_TOKEN, together, used
-from penstock.streams.pace import pace
 from penstock.streams.plan import Course, Plan, Step
 from penstock.streams.stream import Stream
 from penstock.streams.timing import Timing
 from penstock.streams.waiting import Waiting
 from penstock.streams.wheel import Wheel
-from penstock.wire import sse
 from penstock.wire.events import Done, Error, Usage
-
-KEEPALIVE_SECONDS = 15.0
-"""A stream that is silent this long gets a comment, so that nothing in between takes it for dead."""
 
 
 class Generation:
     """See the module. Implements the stream's `Producer`."""
 
     __slots__ = (
-        "_abandon_at",
         "_broke",
-        "_closing",
         "_continuation",
         "_course",
         "_gate",
         "_lost",
         "_now",
         "_on_end",
-        "_pace",
-        "_paused",
         "_request",
         "_request_bytes",
-        "_running",
-        "_said_at",
         "_waiting",
-        "_winner",
+        "closing",
+        "deadlines",
         "into",
         "over",
+        "paused",
         "plan",
         "ready",
+        "running",
         "spent",
         "stream",
         "timing",
         "wheel",
+        "winner",
     )
 
     def __init__(
@@ -92,29 +86,30 @@ class Generation:
         self._broke: tuple[Error, Refused] | None = None
         """Why the answer has to be continued: what is told if nobody can."""
         self._gate: Gate | None = None
-        self._closing = False
+        self.closing = False
+        """The upstream has said all; a gate or an inspection is still at it."""
         self._continuation: Continuation | None = None
-        self._pace = pace(plan.timeouts.min_tokens_per_second, plan.timeouts.silence)
         self.spent: Sequence[Usage] = ()
         """What attempts used whose answers others went on with."""
         self._course: Course | None = None
         self._request: Request | None = None
-        self._running: list[Attempt] = []
-        self._winner: Attempt | None = None
+        self.running: list[Attempt] = []
+        """Those whose upstreams are being asked, or answer."""
+        self.winner: Attempt | None = None
         self._lost: Attempt | None = None
         self._waiting: Waiting | None = None
-        self._paused = False
-        self._said_at = self.timing.asked
-        self._abandon_at: float | None = None
+        self.paused = False
+        """The upstream has to wait: its silence is ours."""
         self._request_bytes = request_bytes
         self._on_end = on_end
+        self.deadlines = Deadlines(self)
         stream.producer = self
 
     def start(self, course: Course, request: Request) -> None:
         """Ask the first upstream of the course. If nobody can be asked, `ready` tells."""
         self._course = course
         self._request = request
-        self.wheel.at(self._watch_next(self.timing.asked), self._watch)
+        self.deadlines.begin()
         self._go_on(None, None)
 
     # -- the attempts' side ------------------------------------------------------------------------------------------
@@ -122,21 +117,19 @@ class Generation:
     def won(self, attempt: Attempt, now: float) -> None:
         """The first token: `attempt` has the stream, and the others are over."""
         assert self._course is not None
-        self._winner = attempt
-        for other in self._running:
+        self.winner = attempt
+        for other in self.running:
             if other is not attempt:
                 other.stop()
                 self._course.stopped(other.step)
-                name, read = (
-                    other.step.upstream.name,
-                    self._request_bytes // BYTES_PER_TOKEN if other.answered else None,
-                )
-                self.stream.trace.note(now, "stopped", upstream=name, why="another was first", input_tokens=read)
-        self._running = [attempt]
+                read = self._request_bytes // BYTES_PER_TOKEN if other.answered else None
+                facts = {"upstream": other.step.upstream.name, "why": "another was first", "input_tokens": read}
+                self.stream.trace.note(now, "stopped", **facts)
+        self.running = [attempt]
         self._course.won(attempt.step)
         self.stream.trace.note(now, "first_token", upstream=attempt.step.upstream.name)
         self.stream.dropped = attempt.dropped
-        self._pace.begin(now, attempt.tokens)
+        self.deadlines.answering(now, attempt)
         dialect = attempt.step.upstream.dialect
         if self._continuation is None:
             self._settle(dialect)
@@ -144,7 +137,7 @@ class Generation:
             self._continuation.begin(dialect)
         self._request = None  # unless it is continued nobody else will be asked: a live stream does not carry it
         if self._gate is None:
-            self._commit()
+            self.commit()
         if self.stream.paused:
             self.pause()
 
@@ -165,7 +158,7 @@ class Generation:
         self._waiting = None
         attempt = Attempt(self, step, self._now)
         assert self._request is not None
-        self._running.append(attempt)
+        self.running.append(attempt)
         try:
             call = step.upstream.start(self._request, step.model, attempt)
         except Refused as refused:
@@ -175,7 +168,7 @@ class Generation:
             call.close()
             return
         attempt.call = call
-        if self.plan.hedge is not None and len(self._running) == 1 and not attempt.won:
+        if self.plan.hedge is not None and len(self.running) == 1 and not attempt.won:
             self.wheel.at(attempt.asked + self.plan.hedge, lambda now: self._hedge(attempt, now))
 
     def kept_out(self, refused: Refused, error: Error | None = None) -> None:
@@ -189,7 +182,7 @@ class Generation:
         """The answer is whole."""
         if self._course is not None:
             self._course.completed(attempt.step)
-        self._closing = True
+        self.closing = True
         if self._gate is not None:
             self._gate.close(lambda: self._inspect(last))
         else:
@@ -197,23 +190,23 @@ class Generation:
 
     def shown(self) -> None:
         """What the gate held back has reached the readers."""
-        self._said_at = self._now()
-        self._commit()
+        self.deadlines.said(self._now())
+        self.commit()
 
     def lost(self, attempt: Attempt, error: Error, refused: Refused) -> None:
         """`attempt` failed. Before the first token there may be another; after it this is the end."""
         now = self._now()
-        name = attempt.step.upstream.name
-        self.stream.trace.note(now, "lost", upstream=name, code=error.code, message=error.message)
-        if attempt in self._running:
-            self._running.remove(attempt)
+        facts = {"upstream": attempt.step.upstream.name, "code": error.code, "message": error.message}
+        self.stream.trace.note(now, "lost", **facts)
+        if attempt in self.running:
+            self.running.remove(attempt)
         self._lost = attempt
         if self._course is not None:
             self._course.failed(attempt.step, refused, now)
         if attempt.won:
             if self.over or not self._continue(attempt, error, refused, now):
                 self._finish(error, refused)
-        elif not self.over and not self._running and self._waiting is None:
+        elif not self.over and not self.running and self._waiting is None:
             self._go_on(attempt.step, refused, error)
 
     # -- the client's side -------------------------------------------------------------------------------------------
@@ -233,24 +226,21 @@ class Generation:
 
     def deserted(self) -> None:
         if not self.over and self.plan.on_abandon == "cancel":
-            waiting = self._abandon_at is not None
-            self._abandon_at = self._now() + self.plan.grace
-            if not waiting:
-                self.wheel.at(self._abandon_at, self._abandon)
+            self.deadlines.deserted(self._now())
 
     def pause(self) -> None:
-        if self._winner is not None and self._winner.call is not None and not self._paused:
-            self._paused = True
-            self._winner.call.pause()
+        if self.winner is not None and self.winner.call is not None and not self.paused:
+            self.paused = True
+            self.winner.call.pause()
 
     def resume(self) -> None:
-        if self._paused and not self.over:
-            assert self._winner is not None
-            self._paused = False
-            self._winner.last_byte = now = self._now()  # our own silence is not the upstream's
-            self._pace.begin(now, self._winner.tokens)
-            if self._winner.call is not None:
-                self._winner.call.resume()
+        if self.paused and not self.over:
+            assert self.winner is not None
+            self.paused = False
+            self.winner.last_byte = now = self._now()  # our own silence is not the upstream's
+            self.deadlines.answering(now, self.winner)
+            if self.winner.call is not None:
+                self.winner.call.resume()
 
     def overflow(self) -> None:
         self.fail("limit_exceeded", "the answer is larger than an answer may be", retryable=False)
@@ -280,7 +270,7 @@ class Generation:
             step = self._course.next(now, lost.step, refused)
         except Refused:
             return False
-        self._winner, self._request, self._paused, self.spent = None, request, False, spent
+        self.winner, self._request, self.paused, self.spent = None, request, False, spent
         self._broke = error, refused
         self.stream.trace.note(now, "continued", upstream=step.upstream.name, after=self.stream.produced)
         self._go(step, now)
@@ -293,7 +283,7 @@ class Generation:
         self._waiting.begin(now)
 
     def _hedge(self, late: Attempt, now: float) -> None:
-        if self.over or self._winner is not None or self._running != [late]:
+        if self.over or self.winner is not None or self.running != [late]:
             return
         assert self._course is not None
         step = self._course.beside(now)
@@ -315,7 +305,8 @@ class Generation:
         else:
             self.fail("invalid_output", wrong)
 
-    def _commit(self) -> None:
+    def commit(self) -> None:
+        """The client can be answered."""
         if not self.ready.done():
             self.ready.set_result(None)
 
@@ -329,16 +320,16 @@ class Generation:
             self._waiting = None
         if self._gate is not None:
             self._gate.stop()
-        running, self._running = self._running, []
+        running, self.running = self.running, []
         for attempt in running:
             attempt.stop()
-            if self._course is not None and not self._closing and not attempt.won:
+            if self._course is not None and not self.closing and not attempt.won:
                 self._course.stopped(attempt.step)
         if not self.ready.done():
             self.stream.refusal = refusal
             self.ready.set_result(None)
         # The last attempt is the one that counts: the winner, if there is one.
-        told = self._winner or (running[-1] if running else self._lost)
+        told = self.winner or (running[-1] if running else self._lost)
         now = self._now()
         self.stream.trace.note(now, "ended", outcome=last.outcome, code=last.code if isinstance(last, Error) else None)
         usage = together([*self.spent, used(told, last, self._request_bytes)])
@@ -347,57 +338,3 @@ class Generation:
         self.stream.finish(now, usage, held, last)
         if self._on_end is not None:
             self._on_end(self)
-
-    def _abandon(self, now: float) -> float | None:
-        if self.over or self.stream.readers or self._abandon_at is None:
-            self._abandon_at = None
-            return None
-        if now < self._abandon_at:
-            return self._abandon_at
-        self.fail("abandoned", "nobody was reading any more")
-        return None
-
-    # -- deadlines ---------------------------------------------------------------------------------------------------
-
-    def _watch(self, now: float) -> float | None:
-        if self.over:
-            return None
-        limits, winner = self.plan.timeouts, self._winner
-        if now >= self.timing.asked + limits.total:
-            self.fail("limit_exceeded", f"the answer took longer than {limits.total:g} s")
-            return None
-        if winner is None:
-            for attempt in list(self._running):
-                if now >= attempt.asked + limits.first_token:
-                    attempt.fail("upstream_timeout", f"no token came within {limits.first_token:g} s")
-        elif self._paused or self._closing:
-            pass
-        elif now >= winner.last_byte + limits.silence:
-            winner.fail("stalled", f"the upstream was silent for {limits.silence:g} s")
-        elif self._pace.too_slow(now, winner.tokens):
-            winner.fail("stalled", f"the upstream gave fewer than {limits.min_tokens_per_second:g} tokens a second")
-        if self.stream.end is not None:
-            return None
-        if now >= self._heard_at() + KEEPALIVE_SECONDS:
-            self._said_at = now
-            answered = [attempt for attempt in self._running if attempt.answered]
-            if answered:
-                # The upstream is thinking. Let the client have its response head, and a sign of life.
-                self.stream.dropped = answered[0].dropped
-                self._commit()
-            self.stream.comment(sse.KEEPALIVE)
-        return self._watch_next(now)
-
-    def _watch_next(self, now: float) -> float:
-        limits, winner = self.plan.timeouts, self._winner
-        when = min(self.timing.asked + limits.total, self._heard_at() + KEEPALIVE_SECONDS)
-        if winner is None:
-            # Look often enough not to be late for the silence that begins with the first token.
-            asked = min((attempt.asked for attempt in self._running), default=now)
-            return min(when, asked + limits.first_token, now + limits.silence)
-        idle = self._paused or self._closing  # then look again a little later
-        return min(when, now + limits.silence if idle else winner.last_byte + limits.silence)
-
-    def _heard_at(self) -> float:
-        """When the readers last heard something."""
-        return max(self._said_at, self.timing.last)

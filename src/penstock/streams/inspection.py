@@ -11,7 +11,7 @@ from penstock.streams.stream import Stream
 
 def inspect(stream: Stream, then: Callable[[str | None], None]) -> None:
     """Call `then` with what is wrong with the answer, or None: at once, or when a thread has looked."""
-    if stream.delivery == "stream" or stream.log.first:
+    if stream.delivery == "stream":
         then(None)
         return
     events, wanted = list(stream.events()), stream.response_format

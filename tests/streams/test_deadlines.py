@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from penstock.dialects.openai_chat import DONE
 from penstock.exceptions import UpstreamFailed
 from penstock.streams import stream as streams
-from penstock.streams.generation import KEEPALIVE_SECONDS
+from penstock.streams.deadlines import KEEPALIVE_SECONDS
 from penstock.streams.plan import Plan, Timeouts
 from penstock.wire import sse
 from penstock.wire.events import Done, Error, Event, Finish, Token, Usage
