@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import resource
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -59,12 +60,17 @@ def test_a_function_may_be_given_as_an_object() -> None:
 
     route = {"model": "own", "targets": [{"upstream": "own"}]}
     assert penstock.asgi({"upstream": [{"name": "own", "dialect": "python", "function": answer}], "route": [route]})
-    with pytest.raises(ConfigError, match="must be an async generator"):
-        penstock.asgi({"upstream": [{"name": "own", "dialect": "python", "function": no_generator}], "route": [route]})
+    for wrong in (no_generator, no_async, os.getcwd):
+        with pytest.raises(ConfigError, match="must be an async generator"):
+            penstock.asgi({"upstream": [{"name": "own", "dialect": "python", "function": wrong}], "route": [route]})
 
 
 async def no_generator(request: penstock.Request) -> str:
     return "x"
+
+
+def no_async(request: penstock.Request) -> Iterator[str]:
+    yield "x"
 
 
 @pytest.mark.parametrize("raises", ["raise SystemExit(9)", "raise KeyboardInterrupt", "import nowhere_at_all"])

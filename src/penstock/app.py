@@ -178,7 +178,8 @@ def _imported(name: str, path: str) -> Any:
 def _generator(name: str, path: str, found: Any) -> Any:
     if not callable(found):
         raise ConfigError(f"upstream {name}: {path!r} is not a function")
-    if inspect.iscoroutinefunction(found):
+    # What else is called may still return one; these never do.
+    if inspect.iscoroutinefunction(found) or inspect.isgeneratorfunction(found) or inspect.isbuiltin(found):
         raise ConfigError(f"upstream {name}: {path!r} must be an async generator: `async def` with a `yield` in it")
     return found
 
