@@ -142,6 +142,29 @@ async def test_a_turn_that_leads_back_into_the_queue_does_not_begin_the_time_ane
     assert queue.refused() == "upstream_busy"
 
 
+async def test_a_turn_that_comes_in_the_last_moment_counts() -> None:
+    queue = Queue()
+    queue.time.passes(6.9)
+    queue.course.slot = Slot()
+    queue.course.turn()
+    queue.time.passes(1)
+    assert (queue.course.heard, queue.generation.over) == ([], False)
+    await asyncio.sleep(0)
+    assert queue.upstream.attempt is not None
+    queue.time.passes(1)
+    assert not queue.generation.over
+
+
+async def test_a_turn_in_the_last_moment_that_leads_back_into_the_queue_does_not() -> None:
+    queue = Queue()
+    queue.time.passes(6.9)
+    queue.course.turn()
+    queue.time.passes(1)
+    await asyncio.sleep(0)
+    queue.time.passes(0.2)
+    assert queue.refused() == "upstream_busy"
+
+
 @pytest.mark.parametrize("delay", [0.0, 5.0])
 async def test_cancelled_while_it_waits(delay: float) -> None:
     queue = Queue(delay)

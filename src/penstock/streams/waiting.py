@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 class Waiting:
     """One step on its way to being an attempt. Ends by `Generation.attempt`, `Generation.kept_out` or `stop`, once."""
 
-    __slots__ = ("_course", "_generation", "_over", "_until", "step")
+    __slots__ = ("_called", "_course", "_generation", "_over", "_until", "step")
 
     def __init__(self, generation: Generation, course: Course, step: Step) -> None:
         self.step = step
         self._generation = generation
         self._course = course
         self._over = False
+        self._called = False
+        """Its turn has come; it comes right after what the event loop does just now."""
         self._until: float | None = None
 
     def begin(self, now: float) -> None:
@@ -44,6 +46,7 @@ class Waiting:
             self._enter(now)
 
     def _enter(self, now: float) -> None:
+        self._called = False
         try:
             step = self._course.enter(self.step, now, self._turn)
         except Refused as refused:
@@ -63,13 +66,18 @@ class Waiting:
 
     def _turn(self) -> None:
         # This is called by another answer's end, which must not suffer from what happens here.
+        self._called = True
         asyncio.get_running_loop().call_soon(self._come)
 
     def _come(self) -> None:
         if not self._over:
             self._enter(self._generation.wheel.now())
 
-    def _overstay(self, _now: float) -> None:
-        if not self._over:
-            self._over = True
-            self._generation.kept_out(self._course.overdue())
+    def _overstay(self, now: float) -> float | None:
+        if self._over:
+            return None
+        if self._called:
+            return now
+        self._over = True
+        self._generation.kept_out(self._course.overdue())
+        return None
