@@ -105,7 +105,7 @@ class Gateway:
             )
             self._generations[stream.id] = generation
             try:
-                self._deliver(stream, wish or route.delivery, request)
+                self._deliver(stream, wish, route.delivery, request)
                 generation.start(Walk(route, request.model, self._dice, tenant.name), request)
             except Exception:
                 generation.fail("upstream_error", "the answer could not be begun")  # a defect must not keep its lease
@@ -138,14 +138,14 @@ class Gateway:
         """How the tenant's limits stand; empty = it has none."""
         return self._admission.standing(tenant.name)
 
-    def _deliver(self, stream: Stream, wish: Wish, request: Request) -> None:
-        choice = choose(wish, request)
+    def _deliver(self, stream: Stream, asked: Wish | None, usual: Wish, request: Request) -> None:
+        choice = choose(asked, usual, request)
         stream.delivery = choice.delivery
         stream.home = home(request.dialect, choice.delivery)
         if choice.delivery != "stream":
             stream.response_format = request.options.response_format
             stream.holds += 1  # it is looked at as a whole
-        if wish != "stream":
+        if (asked or usual) != "stream":
             stream.trace.note(self._wheel.now(), "delivery", delivery=choice.delivery, why=choice.why)
 
     async def ready(self, stream: Stream) -> None:

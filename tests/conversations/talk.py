@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from penstock.conversations.conversations import Asked, Conversations, Question
-from penstock.conversations.records import Conversation, Message
+from penstock.conversations.conversations import Conversations
+from penstock.conversations.records import Asked, Conversation, Message, Question
 from penstock.conversations.store import Growth
 from penstock.dialects.base import Request
 from penstock.exceptions import Refused, StorageFailed

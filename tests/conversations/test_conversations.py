@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from penstock.conversations.conversations import Asked, Conversations, Question
+from penstock.conversations.conversations import Conversations
+from penstock.conversations.records import Asked, Question
 from tests.conversations.talk import (
     A,
     B,

@@ -89,6 +89,25 @@ async def test_an_answer_is_a_stream_and_is_kept(place: tuple[SimProcess, Served
     assert (question["role"], question["parent"], answer["parent"]) == ("user", None, "question-1")
 
 
+async def test_an_answer_is_delivered_as_its_client_wishes_and_told_to_nobody_before(
+    place: tuple[SimProcess, Served],
+) -> None:
+    _, served = place
+    body = asking(1, {"tokens": 20, "pace": 0.05})
+    key = {**KEY_A, "Penstock-Delivery": "buffer"}
+    whole = asyncio.create_task(fetch(served.port, "POST", f"{TALKS}/talk-one/answers", body, key))
+    await asyncio.sleep(0.6)
+    running = (await fetch(served.port, "GET", f"{TALKS}/talk-one", None, KEY_A)).json["messages"][-1]
+    assert (running["state"], running["text"]) == ("streaming", "")
+    tokens = [block for block in (await whole).blocks if block.event == "token"]
+    assert len(tokens) == 1
+    assert (await kept(served))[-1]["text"] == tokens[0].json["text"]
+    wrong = await fetch(
+        served.port, "POST", f"{TALKS}/talk-one/answers", asking(2, {}), {**KEY_A, "Penstock-Delivery": "post"}
+    )
+    assert (wrong.status, wrong.json["error"]["code"]) == (400, "invalid_request")
+
+
 async def test_a_server_that_is_killed_keeps_what_was_said_and_says_that_it_was_interrupted(tmp_path: Path) -> None:
     with running() as sim:
         with serving(sim, "", config(tmp_path)) as served:

@@ -26,11 +26,12 @@ def ask(**more: Any) -> Request:
     ],
 )
 def test_auto_looks_at_the_request(request_: Request, delivery: str, why: str) -> None:
-    choice = choose("auto", request_)
+    choice = choose("auto", "stream", request_)
     assert choice.delivery == delivery
     assert why in choice.why
 
 
 @pytest.mark.parametrize("wish", ["stream", "buffer"])
 def test_a_wish_is_done(wish: Any) -> None:
-    assert choose(wish, ask(tools=[Tool("f")])) == (wish, "asked for")
+    assert choose(wish, "auto", ask(tools=[Tool("f")])) == (wish, "asked for")
+    assert choose(None, wish, ask(tools=[Tool("f")])) == (wish, "the route's")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -112,6 +113,17 @@ def test_shares_follow_the_weights() -> None:
     assert Counter(hall.running) == {"a": 6, "b": 2}
 
 
+def test_what_does_not_divide_is_shared_by_turns() -> None:
+    """Two slots by 3 to 1 are one and a half, and a half."""
+    hall = Hall(2, a=3, b=1)
+    hall.ask("b" * 300 + "a" * 300)
+    held: Counter[str] = Counter()
+    for _ in range(200):
+        hall.ends()
+        held.update(hall.running)
+    assert 2.8 < held["a"] / held["b"] < 3.2
+
+
 def test_a_single_slot_is_shared_by_turns() -> None:
     hall = Hall(1, a=3, b=1)
     hall.ask("b" * 50 + "a" * 50)
@@ -208,7 +220,7 @@ Deed = st.one_of(
 
 @given(st.integers(1, 5), st.lists(st.integers(1, 4), min_size=4, max_size=4), st.lists(Deed, max_size=120))
 def test_whatever_happens(most: int, weights: list[int], deeds: list[tuple[str, object]]) -> None:
-    """Never more than there are; none free while somebody waits; and each turn is of one who holds the least for its weight."""
+    """Never more than there are; none free while somebody waits; and whoever lacks a whole slot of its share comes first."""
     weighed = dict(zip("abcd", weights, strict=True))
     hall = Hall(most, **weighed)
     for deed, what in deeds:
@@ -223,8 +235,12 @@ def test_whatever_happens(most: int, weights: list[int], deeds: list[tuple[str, 
                 turn = hall.ends(number)
                 assert len(turn) == min(1, len(who))
                 if turn:
-                    least = min(held[tenant] / weighed[tenant] for tenant in who)
-                    assert held[turn] / weighed[turn] == least
+                    here = who | {tenant for tenant in held if held[tenant]}
+                    share = {one: Fraction(most * weighed[one], sum(map(weighed.__getitem__, here))) for one in who}
+                    lacking = {one for one in who if held[one] + 1 <= share[one]}
+                    assert turn in (lacking or {one for one in who if held[one] < share[one]} or who)
+                    if lacking:
+                        assert held[turn] / weighed[turn] == min(held[one] / weighed[one] for one in lacking)
             case "leave", int(number) if number < len(hall.waiters):
                 hall.waiters.pop(number).leave()
             case _:
@@ -238,11 +254,13 @@ def test_whatever_happens(most: int, weights: list[int], deeds: list[tuple[str, 
     st.integers(1, 6), st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 5), min_size=2), st.integers(0, 1000)
 )
 def test_nobody_waits_for_ever(most: int, weights: dict[str, int], number: int) -> None:
-    """With all of them always waiting: who holds nothing has a turn before the others have had as many as their weights."""
+    """With all of them always waiting: who holds nothing has a turn before every slot went round as often as the weights say."""
     hall = Hall(most, **weights)
     hall.ask("".join(weights) * 400)
     last = dict.fromkeys(weights, 0)
-    for turn in range(1, 200):
-        hall.ends((number * turn) % most)
+    for turn in range(1, 400):
+        hall.ends(
+            (number * turn) % most if turn % 2 else 0
+        )  # no answer runs for ever: each second one to end is the oldest
         last.update(dict.fromkeys(hall.running, turn))
-        assert all(turn - seen <= sum(weights.values()) + len(weights) for seen in last.values()), last
+        assert all(turn - seen <= 2 * most * (sum(weights.values()) + len(weights)) for seen in last.values()), last

@@ -11,10 +11,12 @@ from penstock.dialects.openai_chat import DONE
 from penstock.exceptions import UpstreamFailed
 from penstock.streams import stream as streams
 from penstock.streams.deadlines import KEEPALIVE_SECONDS
+from penstock.streams.framing import Format
+from penstock.streams.gate import GateRule
 from penstock.streams.plan import Plan, Timeouts
 from penstock.wire import sse
 from penstock.wire.events import Done, Error, Event, Finish, Token, Usage
-from tests.streams.river import Bowl, follow
+from tests.streams.river import CHAT, Bowl, follow
 from tests.streams.scene import COMMENT, FAILED, HELLO, ROLE, STOP, USED, Scene
 
 pytestmark = pytest.mark.anyio
@@ -117,9 +119,11 @@ async def test_a_long_thought_gets_a_response_head_and_signs_of_life() -> None:
     scene.answers()
     scene.time.passes(KEEPALIVE_SECONDS - 0.1)
     assert not scene.generation.ready.done()
-    scene.time.passes(0.5)
+    scene.time.passes(0.2)
     assert scene.generation.ready.done()
-    assert bowl.data == sse.KEEPALIVE
+    bowl.data = b""
+    scene.time.passes(0.5)
+    assert bowl.data == sse.KEEPALIVE, "once more when the head is with the client, who may have missed the first"
     scene.time.passes(2 * KEEPALIVE_SECONDS + 1)
     assert bowl.data == sse.KEEPALIVE * 3
 
@@ -127,12 +131,45 @@ async def test_a_long_thought_gets_a_response_head_and_signs_of_life() -> None:
 async def test_no_sign_of_life_while_events_come() -> None:
     scene = Scene()
     bowl = Bowl()
-    follow(scene.stream, bowl)
+    follow(scene.stream, bowl, CHAT)
     scene.answers(HELLO)
     for _ in range(40):
         scene.time.passes(1)
         scene.attempt.feed(HELLO)
     assert sse.KEEPALIVE not in bowl.data
+
+
+@pytest.mark.parametrize(
+    "format",
+    [Format("native", delivery="buffer"), Format("openai-chat", delivery="buffer"), Format("anthropic")],
+    ids=str,
+)
+async def test_who_hears_nothing_of_what_comes_has_signs_of_life(format: Format) -> None:
+    """Words are gathered for a whole part, or could be: in another dialect they may be held back."""
+    scene = Scene()
+    plain, other = Bowl(), Bowl()
+    follow(scene.stream, plain, CHAT)
+    follow(scene.stream, other, format)
+    for _ in range(50):
+        scene.attempt.feed(HELLO)
+        scene.time.passes(1)
+    assert other.data.count(sse.KEEPALIVE) == 3
+    assert sse.KEEPALIVE not in plain.data
+
+
+async def test_who_waits_for_a_gate_has_signs_of_life() -> None:
+    async def check(_passage: object) -> None:
+        raise AssertionError("there is not enough for it yet")
+
+    scene = Scene(plan=Plan(gate=GateRule(check, window=10_000)))
+    bowl = Bowl()
+    follow(scene.stream, bowl)
+    scene.answers()
+    for _ in range(50):
+        scene.attempt.feed(HELLO)
+        scene.time.passes(1)
+    assert bowl.data.count(sse.KEEPALIVE) >= 3
+    scene.generation.cancel()
 
 
 async def test_an_upstream_that_has_not_answered_is_not_vouched_for() -> None:

@@ -12,18 +12,18 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Literal
 from weakref import WeakValueDictionary
 
 import msgspec
 
 from penstock.conversations.recording import Recording
-from penstock.conversations.records import Conversation, Message, check_id, title_of
+from penstock.conversations.records import Asked, Conversation, Message, check_id, title_of
 from penstock.conversations.store import Place, Store
 from penstock.dialects.base import Message as Said
 from penstock.dialects.base import Options, Request
 from penstock.exceptions import Refused, StorageFailed
 from penstock.gateway import Gateway, Tenant
+from penstock.policy.delivery import Wish
 from penstock.streams.framing import Format
 from penstock.streams.stream import Stream
 
@@ -38,26 +38,6 @@ RETRY_SECONDS = 2.0
 OVER = "this answer has ended; the conversation has it"
 STOPPED = 1_000
 """How many of a tenant's answers that are still to come may be stopped already."""
-
-
-class Question(msgspec.Struct, forbid_unknown_fields=True):
-    """What the person wrote."""
-
-    id: str
-    text: str
-
-
-class Asked(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """An answer that is asked for. Without `message`, `parent` is the question."""
-
-    id: str
-    model: str
-    parent: str | None = None
-    message: Question | None = None
-    system: str | None = None
-    temperature: float | None = None
-    max_tokens: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] | None = None
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
 
 
 class Conversations:
@@ -218,15 +198,15 @@ class Conversations:
                 del early[next(iter(early))]
             return "cancelled"
 
-    async def answer(self, tenant: Tenant, id: str, asked: Asked) -> Stream:
-        """Begin an answer, or find the one that was begun. Raises Refused."""
+    async def answer(self, tenant: Tenant, id: str, asked: Asked, wish: Wish | None = None) -> Stream:
+        """Begin an answer, delivered as its client wishes, or find the one that was begun. Raises Refused."""
         await self.start()
         check_id(id, "conversation")
         check_id(asked.id, "id")
         async with self._lock(tenant, id):
-            return await self._answer(tenant, Place(tenant.name, id, asked.id), asked)
+            return await self._answer(tenant, Place(tenant.name, id, asked.id), asked, wish)
 
-    async def _answer(self, tenant: Tenant, place: Place, asked: Asked) -> Stream:
+    async def _answer(self, tenant: Tenant, place: Place, asked: Asked, wish: Wish | None) -> Stream:
         refused = self._recordings.get(place)
         if refused is not None and refused.stream.refusal is not None:
             await self._end(refused)
@@ -252,7 +232,7 @@ class Conversations:
             raise Refused(410, "resume_expired", OVER, retryable=False)
         try:
             body = msgspec.json.encode((id, asked))
-            stream = await self._gateway.open(request, body, tenant, f"{id}/{asked.id}", "stream")
+            stream = await self._gateway.open(request, body, tenant, f"{id}/{asked.id}", wish)
         except BaseException:
             with contextlib.suppress(StorageFailed):  # then the next start of the process finds it interrupted
                 await self._store.withdraw(place)
@@ -260,7 +240,7 @@ class Conversations:
             raise
         answer = msgspec.structs.replace(answer, stream=stream.id)
         recording = self._recordings[place] = Recording(place, answer, stream, self._told)
-        stream.attach(recording, Format("native", True, "stream"), self._gateway.position(stream, None)).pump()
+        stream.attach(recording, Format("native", True, stream.delivery), self._gateway.position(stream, None)).pump()
         self._changed(tenant.name, id)
         return stream
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -86,3 +86,23 @@ def title_of(text: str) -> str:
         return line
     cut = line[:TITLE_LENGTH]
     return (cut[: cut.rfind(" ")] if " " in cut[TITLE_LENGTH // 2 :] else cut).rstrip(" ,.;:") + "…"
+
+
+class Question(msgspec.Struct, forbid_unknown_fields=True):
+    """What the person wrote."""
+
+    id: str
+    text: str
+
+
+class Asked(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """An answer that is asked for. Without `message`, `parent` is the question."""
+
+    id: str
+    model: str
+    parent: str | None = None
+    message: Question | None = None
+    system: str | None = None
+    temperature: float | None = None
+    max_tokens: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None

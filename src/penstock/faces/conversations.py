@@ -19,14 +19,14 @@ import msgspec
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from penstock.conversations.conversations import Asked, Conversations
-from penstock.conversations.records import Conversation, Message, title_of
+from penstock.conversations.conversations import Conversations
+from penstock.conversations.records import Asked, Conversation, Message, title_of
 from penstock.dialects.base import decode_json
 from penstock.exceptions import Refused
 from penstock.faces.access import Access
 from penstock.faces.asgi import Headers, Receive, Scope, Send, read_body
 from penstock.faces.limits import standing
-from penstock.faces.streams import SSE_HEADERS, StreamFaces, read_cancel
+from penstock.faces.streams import SSE_HEADERS, StreamFaces, read_cancel, wish_of
 from penstock.gateway import Gateway
 from penstock.streams.framing import Format
 from penstock.wire import sse
@@ -63,8 +63,8 @@ class ConversationFaces:
         tenant = self._access.tenant(scope)
         try:
             body = await read_body(scope, receive, self._max_body)
-            stream = await self._conversations.answer(tenant, id, decode_json(body, Asked))
-            format, after = Format("native", True, "stream"), self._gateway.position(stream, None)
+            stream = await self._conversations.answer(tenant, id, decode_json(body, Asked), wish_of(scope))
+            format, after = Format("native", True, stream.delivery), self._gateway.position(stream, None)
             more = [*headers, *standing("native", self._gateway.standing(tenant))]
             await self._streams.follow(stream, format, after, scope, receive, send, more, wait=True)
         except Refused as refused:

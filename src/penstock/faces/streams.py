@@ -146,10 +146,7 @@ class StreamFaces:
         request.headers = [(name, value) for name in dialect.request_headers if (value := joined(scope, name.encode()))]
         if any(len(value) > MAX_HEADER_LENGTH for _, value in request.headers):
             raise Refused(400, "invalid_request", f"a header has more than {MAX_HEADER_LENGTH} characters")
-        wish = header(scope, b"penstock-delivery")
-        if wish is not None and wish not in WISHES:
-            raise Refused(400, "invalid_request", f"Penstock-Delivery is one of: {', '.join(WISHES)}")
-        stream = await self._gateway.open(request, body, tenant, key, wish)
+        stream = await self._gateway.open(request, body, tenant, key, wish_of(scope))
         for told in self.on_open:
             told(tenant, request, stream)
         return stream, request.stream, request.include_usage
@@ -227,6 +224,14 @@ class StreamFaces:
             raise
         except PenstockError as error:
             raise Refused(502, "upstream_protocol_error", str(error)) from None
+
+
+def wish_of(scope: Scope) -> Wish | None:
+    """How the client wants its answer delivered, if it says so. Raises Refused (400)."""
+    wish = header(scope, b"penstock-delivery")
+    if wish is not None and wish not in WISHES:
+        raise Refused(400, "invalid_request", f"Penstock-Delivery is one of: {', '.join(WISHES)}")
+    return wish
 
 
 async def read_cancel(scope: Scope, receive: Receive) -> int | None:

@@ -20,10 +20,11 @@ class Choice(NamedTuple):
     why: str
 
 
-def choose(wish: Wish, request: Request) -> Choice:
-    """`stream` and `buffer` are done. `auto` looks at the request."""
+def choose(asked: Wish | None, usual: Wish, request: Request) -> Choice:
+    """What the client has `asked` for, or what is `usual` on its route. `auto` looks at the request."""
+    wish = asked or usual
     if wish != "auto":
-        return Choice(wish, "asked for")
+        return Choice(wish, "asked for" if asked else "the route's")
     if not request.stream:
         return Choice("buffer", "not streamed: a machine waits for the whole answer")
     if request.options.response_format is not None:

@@ -4,10 +4,11 @@
        └───▶ none is: wait ──▶ one is given back ──▶ turn: it is the waiter's
                          └───▶ leave: nobody waits here any more
 
-The next slot goes to the tenant that holds the fewest for its weight; of those that hold as few, to the one whose turn it is
-(a turn costs 1 / weight, as in stride scheduling); and within a tenant to who came first. So a tenant with a thousand
-requests holds back another one's single request by one answer and no more, its share is its weight's as soon as there are
-slots enough to divide, and with a single slot it still gets its turns. A slot is never free while somebody waits.
+A tenant's share of the slots is its weight's among those who have or want one. The next slot goes to a tenant that holds
+fewer whole slots than its share, the fewest for its weight first. What does not divide into whole slots goes by turns, each
+costing 1 / weight, as in stride scheduling; and within a tenant who came first is first. So a tenant with a thousand requests
+holds back another one's single request by one answer and no more, and a single slot is shared too. A slot is never free while
+somebody waits.
 
 Weighted fair queueing: Waldspurger, Stride Scheduling, MIT 1995. Pure: the clock, monotonic seconds, is passed in.
 """
@@ -21,6 +22,9 @@ from typing import NamedTuple
 
 USUAL_SECONDS = 10.0
 """That an answer takes, until one has been seen."""
+
+ROUNDING = 1e-9
+"""Shares are fractions: so much less than a whole slot is a whole one."""
 
 LATEST = 1 / 8
 """How much the latest answer changes what is usual."""
@@ -157,10 +161,18 @@ class Slots:
         if not self._held[tenant]:
             del self._held[tenant]
         while self._waiting and self._taken < self.most:
-            self._grant(min(self._waiting, key=self._merit))
+            slots_a_weight = self.most / sum(map(self._weight, self._waiting.keys() | self._held.keys()))
+            self._grant(min(self._waiting, key=lambda tenant: self._merit(tenant, slots_a_weight)))
 
-    def _merit(self, tenant: str) -> tuple[float, float]:
-        return self._held.get(tenant, 0) / self._weight(tenant), self._turns[tenant]
+    def _merit(self, tenant: str, slots_a_weight: float) -> tuple[int, float, float]:
+        """The least is next."""
+        held, weight = self._held.get(tenant, 0), self._weight(tenant)
+        share = weight * slots_a_weight
+        if held + 1 <= share + ROUNDING:
+            return 0, held / weight, self._turns[tenant]
+        if held < share - ROUNDING:
+            return 1, 0.0, self._turns[tenant]
+        return 2, held / weight, self._turns[tenant]
 
     def _grant(self, tenant: str) -> None:
         # It leaves every queue that it stands in before it hears of it.

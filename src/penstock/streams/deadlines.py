@@ -17,17 +17,20 @@ if TYPE_CHECKING:
 KEEPALIVE_SECONDS = 15.0
 """A stream that is silent this long gets a comment, so that nothing in between takes it for dead."""
 
+HEAD_SECONDS = 0.25
+"""So long after it was let go the head of a response is with the client, and a comment can follow."""
+
 
 class Deadlines:
     """See the module. All times are the wheel's."""
 
-    __slots__ = ("_abandon_at", "_generation", "_pace", "_said_at")
+    __slots__ = ("_abandon_at", "_commented_at", "_generation", "_pace", "_said_at")
 
     def __init__(self, generation: Generation) -> None:
         limits = generation.plan.timeouts
         self._generation = generation
         self._pace = pace(limits.min_tokens_per_second, limits.silence)
-        self._said_at = generation.timing.asked
+        self._said_at = self._commented_at = generation.timing.asked
         self._abandon_at: float | None = None
 
     def begin(self) -> None:
@@ -82,23 +85,29 @@ class Deadlines:
             return None
         if now >= self._heard_at() + KEEPALIVE_SECONDS:
             self._keep_alive(now)
+        elif now >= self._commented_at + KEEPALIVE_SECONDS:
+            # The upstream speaks, and yet those may hear nothing for whom its words are gathered or told in other ones.
+            self._commented_at = now
+            generation.stream.comment(sse.KEEPALIVE, translated=True)
         return self._next(now)
 
     def _keep_alive(self, now: float) -> None:
         generation = self._generation
-        self._said_at = now
+        self._said_at = self._commented_at = now
         answered = [attempt for attempt in generation.running if attempt.answered]
         if answered:
             # The upstream is thinking. Let the client have its response head, and a sign of life.
             generation.stream.dropped = answered[0].dropped
-            generation.commit()
+            if generation.commit():
+                self._said_at += HEAD_SECONDS - KEEPALIVE_SECONDS
         generation.stream.comment(sse.KEEPALIVE)
 
     def _next(self, now: float) -> float:
         """When to look again."""
         generation = self._generation
         limits, winner = generation.plan.timeouts, generation.winner
-        when = min(generation.timing.asked + limits.total, self._heard_at() + KEEPALIVE_SECONDS)
+        silent_since = min(self._heard_at(), self._commented_at)
+        when = min(generation.timing.asked + limits.total, silent_since + KEEPALIVE_SECONDS)
         if winner is None:
             # Look often enough not to be late for the silence that begins with the first token.
             asked = min((attempt.asked for attempt in generation.running), default=now)
@@ -107,5 +116,5 @@ class Deadlines:
         return min(when, now + limits.silence if idle else winner.last_byte + limits.silence)
 
     def _heard_at(self) -> float:
-        """When the readers last heard something."""
-        return max(self._said_at, self._generation.timing.last)
+        """When those readers last heard something who see the log as it is."""
+        return self._said_at if self._generation.gated else max(self._said_at, self._generation.timing.last)

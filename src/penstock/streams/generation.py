@@ -305,10 +305,17 @@ class Generation:
         else:
             self.fail("invalid_output", wrong)
 
-    def commit(self) -> None:
-        """The client can be answered."""
-        if not self.ready.done():
-            self.ready.set_result(None)
+    def commit(self) -> bool:
+        """The client can be answered. False = it has been already."""
+        if self.ready.done():
+            return False
+        self.ready.set_result(None)
+        return True
+
+    @property
+    def gated(self) -> bool:
+        """What the upstream says is not what the readers hear."""
+        return self._gate is not None
 
     def _finish(self, last: Done | Error, refusal: Refused | None) -> None:
         """The one place where an answer ends."""

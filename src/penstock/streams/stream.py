@@ -269,9 +269,9 @@ class Stream:
             if not self.readers:
                 self.producer.deserted()
 
-    def comment(self, text: bytes) -> None:
-        """Write a comment to every level reader: it is no event and has no offset."""
-        for view in self._views:
+    def comment(self, text: bytes, *, translated: bool = False) -> None:
+        """Write a comment to every level reader, or to those who see the log translated: it is no event and has no offset."""
+        for view in self._translated if translated else self._views:
             for reader in view.level:
                 reader.write(text)
 
