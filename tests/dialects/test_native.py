@@ -149,6 +149,21 @@ def test_the_decoder_gives_the_stream_s_own_start() -> None:
     assert decoder.decode(b"event: citation\ndata: {}\n\n") == []
 
 
+def test_calls_that_are_numbered_alike_stay_apart() -> None:
+    """Generators of users' may give every call the number 0."""
+    told = [
+        ToolCall(0, "a", "f", "{}"),
+        ToolCall(0, "b", "g"),
+        ToolCall(0, arguments="{}"),
+        ToolCall(1, "c", "h", "{}"),
+    ]
+    decoder = native.decoder(ABOUT)
+    events = [event for piece in told for event in decoder.decode(encode_event(piece))]
+    assert [event.index for event in events if isinstance(event, ToolCall)] == [0, 1, 1, 2]
+    collected = json.loads(native.collect(ABOUT, [*events, Done("tool_calls")]))["tool_calls"]
+    assert [(call["id"], call["arguments"]) for call in collected] == [("a", "{}"), ("b", "{}"), ("c", "{}")]
+
+
 # -- writing ---------------------------------------------------------------------------------------------------------
 
 

@@ -25,6 +25,7 @@ from penstock.dialects.base import (
     decode_json,
     encode_json,
 )
+from penstock.dialects.calls import CallNumbers
 from penstock.dialects.openai_chat import MAX_CHOICES, Sampling, build_fields, read_error, read_options
 from penstock.exceptions import ProtocolError, Refused, UpstreamFailed
 from penstock.wire import sse
@@ -194,12 +195,13 @@ class NativeProbe:
 
 
 class NativeDecoder:
-    """Blocks -> events."""
+    """Blocks -> events. Generators of users' may number their calls as they like."""
 
-    __slots__ = ("_about",)
+    __slots__ = ("_about", "_numbers")
 
     def __init__(self, about: Description) -> None:
         self._about: Description | None = about
+        self._numbers = CallNumbers()
 
     def decode(self, block: bytes) -> list[Event]:
         event = decode_event(block)
@@ -208,6 +210,10 @@ class NativeDecoder:
             if not isinstance(event, Start):
                 events.append(Start(self._about.stream, self._about.model))
             self._about = None
+        if isinstance(event, ToolCall):
+            number = self._numbers.of(event.choice, event.index, event.id, event.name)
+            if number != event.index:
+                event = ToolCall(number, event.id, event.name, event.arguments, event.choice)
         if event is not None:
             events.append(event)
         return events
