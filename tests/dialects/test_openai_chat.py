@@ -27,7 +27,8 @@ from penstock.wire.events import (
     ToolCall,
     Usage,
 )
-from tests.dialects.answers import ABOUT, START, answers, told, usages, written
+from tests.dialects.answers import ABOUT, START, told, usages, written
+from tests.dialects.answers import answers as invented
 
 chat = OpenAIChat()
 native = Native()
@@ -67,6 +68,22 @@ class TestTranscripts:
 
 def outcome_of(events: list[Event]) -> Any:
     return next((event.reason for event in reversed(events) if isinstance(event, Finish)), "completed")
+
+
+def named_once(events: list[Event]) -> list[Event]:
+    """As in real answers, a call's id and name come with its first piece: another id would be another call."""
+    begun: set[tuple[int, int]] = set()
+    told: list[Event] = []
+    for event in events:
+        if isinstance(event, ToolCall):
+            if (event.choice, event.index) in begun:
+                event = ToolCall(event.index, arguments=event.arguments, choice=event.choice)
+            begun.add((event.choice, event.index))
+        told.append(event)
+    return told
+
+
+answers = invented.map(named_once)
 
 
 class TestRoundTrips:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -81,12 +82,14 @@ class TestProbe:
         b'data: {"choices": [1]}\n\n',
         b'data: {"choices": [{"delta": 1}]}\n\n',
         b'data: {"choices": [{"delta": {"content": 1}}]}\n\n',
-        b'data: {"choices": [{"delta": {"content": "\\ud800"}}]}\n\n',
-        b'data: {"choices": [{"delta": {"content": "\\ud800 and more"}}]}\n\n',
+        b'data: {"choices": [{"delta": {"content": {"text": "x"}}}]}\n\n',
+        b'data: {"choices": [{"delta": {"content": NaN}}]}\n\n',
         b'data: {"choices": [{"delta": {"tool_calls": {}}}]}\n\n',
         b'data: {"choices": [{"delta": {"tool_calls": [{"index": "0"}]}}]}\n\n',
         b'data: {"choices": [{"finish_reason": 0}]}\n\n',
-        b'data: {"choices": [], "x": NaN}\n\n',
+        b'data: {"choices": [], "x": nan}\n\n',
+        b'data: {"choices": 7, "x": NaN}\n\n',
+        b'data: {"choices": [], "x": ' + b"9" * 5000 + b', "choices": NaN}\n\n',
         b'data: {"x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}\n\n",
         b'data: {"usage": ' + b"[" * 100_000 + b"]" * 100_000 + b"}\n\n",
         b'event: x\ndata: {"choices": 0}\n\n',
@@ -116,6 +119,10 @@ class TestProbe:
             (delta(reasoning="x"), True),
             (delta(refusal="x"), True),
             (delta(tool_calls=[{"index": 0}]), True),
+            (delta(function_call={"name": "f", "arguments": ""}), True),
+            (delta(function_call=None), False),
+            (delta(content=[{"type": "text", "text": "x"}]), True),
+            (delta(content=[]), False),
             (block({"choices": [{"delta": {}}, {"index": 1, "delta": {"content": "x"}}]}), True),
             (b'event: x\ndata: {"choices": [{"delta": {"content": "x"}}]}\n\n', True),
         ],
@@ -210,6 +217,61 @@ class TestProbe:
         assert probe(block({"error": error})) is Kind.FAILED
         assert probe.failure == Error("upstream_error", message, True, "upstream_error")
 
+    @pytest.mark.parametrize(
+        ("read", "message"),
+        [
+            (block({"object": "error", "message": "no memory", "code": 500}), "no memory"),
+            (block({"object": "error", "message": "no memory", "choices": []}), "no memory"),
+            (block({"object": "error"}), "the upstream reported an error"),
+            (block({"type": "error", "message": ["no"]}), "the upstream reported an error"),
+            (block({"message": "no memory", "code": 500}), "no memory"),
+            (b'event: error\ndata: {"message": "no memory", "code": 500}\n\n', "no memory"),
+            (b'event: error\ndata: {"error": {"message": "no memory"}, "message": "x"}\n\n', "no memory"),
+            (b"event: error\ndata: no memory\n\n", "no memory"),
+            (b"event: error\ndata: [DONE]\n\n", "[DONE]"),
+            (b"event: error\ndata: \n\n", "the upstream reported an error"),
+            (b'event: error\ndata: ["\xff"]\n\n', '["\N{REPLACEMENT CHARACTER}"]'),
+        ],
+        ids=lambda read: repr(read)[:70],
+    )
+    def test_errors_without_the_word(self, read: bytes, message: str) -> None:
+        """Else the `[DONE]` that follows would make a whole answer of them."""
+        probe = chat.probe()
+        assert probe(read) is Kind.FAILED
+        assert probe.failure == Error("upstream_error", message, True, "upstream_error")
+
+    @pytest.mark.parametrize(
+        "read",
+        [
+            block({"message": "ok", "code": 200}),
+            block({"message": "fine", "code": "500"}),
+            block({"message": {"role": "assistant"}, "code": 500}),
+            block({"choices": [{"delta": {"content": "x"}}], "message": "slow", "code": 500}),
+            block({"choices": [], "object": "chat.completion.chunk", "code": True, "message": "x"}),
+            b'event: errors\ndata: {"choices": []}\n\n',
+        ],
+        ids=lambda read: repr(read)[:70],
+    )
+    def test_what_is_no_error(self, read: bytes) -> None:
+        assert chat.probe()(read) is Kind.DATA
+
+    @pytest.mark.parametrize(
+        "read",
+        [
+            b'data: {"choices": [{"delta": {"content": "\\ud800"}}]}\n\n',
+            b'data: {"choices": [{"delta": {"content": "\\ud800 and more"}}]}\n\n',
+            b'data: {"choices": [], "x": NaN}\n\n',
+            b'data: {"choices": [{"delta": {}, "logprobs": [-Infinity, 1e999]}]}\n\n',
+            delta(content=[{"type": "image_url"}, 7, None, {"type": "text", "text": None}]),
+            delta(tool_calls=[{"index": 0, "function": {"name": "f", "arguments": {"a": [1]}}}]),
+            delta(tool_calls=[{"index": None, "id": "a", "function": {"name": "f"}}]),
+        ],
+        ids=lambda read: repr(read)[:90],
+    )
+    def test_what_other_clients_read_passes(self, read: bytes) -> None:
+        assert chat.probe()(read) is Kind.DATA
+        chat.decoder(ABOUT).decode(read)
+
     @given(
         st.binary(max_size=60)
         | st.text(max_size=30).map(
@@ -257,3 +319,69 @@ class TestDecoder:
     def test_wrong_shapes(self, read: bytes) -> None:
         with pytest.raises(ProtocolError):
             chat.decoder(ABOUT).decode(read)
+
+    def decoded(self, *reads: bytes) -> list[Event]:
+        decoder = chat.decoder(ABOUT)
+        events = [event for read in reads for event in decoder.decode(read)]
+        assert events[0] == START
+        return events[1:]
+
+    def test_calls_of_different_choices_do_not_mix(self) -> None:
+        calls = [{"index": 0, "id": "a", "function": {"name": "f"}}, {"index": 0, "id": "b", "function": {"name": "g"}}]
+        read = block({"choices": [{"index": i, "delta": {"tool_calls": [calls[i]]}} for i in (0, 1)]})
+        assert self.decoded(read) == [ToolCall(0, "a", "f"), ToolCall(0, "b", "g", choice=1)]
+
+    def test_a_function_call_beside_tool_calls_is_a_call_of_its_own(self) -> None:
+        told = {"function_call": {"name": "f", "arguments": "{}"}, "tool_calls": [{"index": 0, "id": "a"}]}
+        assert self.decoded(delta(**told)) == [ToolCall(0, "a"), ToolCall(1, None, "f", "{}")]
+
+    def test_every_text_tool_is_closed_with_its_choice(self) -> None:
+        calls = [{"index": i, "id": f"c{i}", "type": "custom", "custom": {"name": "sh", "input": "ls"}} for i in (0, 1)]
+        end = block({"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]})
+        events = self.decoded(delta(tool_calls=calls), end, end)
+        whole = dict.fromkeys((0, 1), "")
+        for event in events:
+            if isinstance(event, ToolCall):
+                whole[event.index] += event.arguments
+        assert [json.loads(text) for text in whole.values()] == [{"input": "ls"}, {"input": "ls"}]
+
+    @given(
+        st.text(st.characters(exclude_categories=["Cs"]) | st.characters(min_codepoint=0x10000), min_size=1), st.data()
+    )
+    def test_characters_cut_in_halves_are_whole_again(self, text: str, data: st.DataObject) -> None:
+        escaped = [f"\\u{unit:04x}" for unit in units(text)]
+        cuts = sorted(data.draw(st.sets(st.integers(0, len(escaped)))) | {0, len(escaped)})
+        pieces = ["".join(escaped[a:b]) for a, b in pairwise(cuts)]
+        reads = [b'data: {"choices": [{"delta": {"content": "%b"}}]}\n\n' % piece.encode() for piece in pieces]
+        probe = chat.probe()
+        assert all(probe(read) is Kind.DATA for read in reads)
+        events = self.decoded(*reads)
+        assert "".join(event.text for event in events if isinstance(event, Token)) == text
+        assert all(event.text for event in events if isinstance(event, Token))
+
+    def test_a_half_whose_other_half_does_not_come(self) -> None:
+        half = b'data: {"choices": [{"delta": {"content": "\\ud83d"}}]}\n\n'
+        thought = b'data: {"choices": [{"delta": {"reasoning": "\\ude00 hm \\ud83d"}}]}\n\n'
+        assert self.decoded(half, thought, delta(refusal="no")) == [
+            Token("\N{REPLACEMENT CHARACTER}"),
+            Reasoning("\N{REPLACEMENT CHARACTER} hm "),
+            Reasoning("\N{REPLACEMENT CHARACTER}"),
+            Refusal("no"),
+        ]
+
+    def test_halves_in_calls(self) -> None:
+        begun = rb'{"index": 0, "id": "\ud800", "function": {"name": "f\ude00", "arguments": "{\"a\": \"\ud83d"}}'
+        rest = rb'{"index": 0, "function": {"arguments": "\ude00\"}"}}'
+        reads = [b'data: {"choices": [{"delta": {"tool_calls": [%b]}}]}\n\n' % call for call in (begun, rest)]
+        events = self.decoded(*reads)
+        replaced = "\N{REPLACEMENT CHARACTER}"
+        assert events == [
+            ToolCall(0, replaced, f"f{replaced}", '{"a": "'),
+            ToolCall(0, arguments='\N{GRINNING FACE}"}'),
+        ]
+
+
+def units(text: str) -> list[int]:
+    """Of UTF-16, in which JSON escapes characters."""
+    data = text.encode("utf-16-be")
+    return [int.from_bytes(data[at : at + 2], "big") for at in range(0, len(data), 2)]

@@ -5,6 +5,7 @@ Reference: https://platform.openai.com/docs/api-reference/chat and /chat-streami
 `stream_options.include_usage` was asked for; an error in the stream is `{"error": {...}}` as data.
 
     request.py    parse_request, encode_request
+    chunks.py     what is read of a chunk, also of one that is not quite one
     read.py       the upstream's blocks: ChatProbe, ChatDecoder
     write.py      the client's blocks: ChatEncoder; the answer in one piece: collect
     errors.py     errors, in all their places

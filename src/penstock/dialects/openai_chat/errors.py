@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from penstock.dialects.base import BROKEN_JSON
@@ -27,8 +29,19 @@ class _Body(msgspec.Struct):
     error: _Detail | str | None = None
 
 
+class _Plain(msgspec.Struct):
+    """An error that is told without the key `error`."""
+
+    error: msgspec.Raw = msgspec.Raw(b"null")
+    object: Any = None
+    type: Any = None
+    message: Any = None
+    code: Any = None
+
+
 _decode_body = msgspec.json.Decoder(_Body).decode
 _decode_detail = msgspec.json.Decoder(_Detail | str | None).decode
+_decode_plain = msgspec.json.Decoder(_Plain).decode
 
 
 def error_body(refused: Refused) -> bytes:
@@ -67,8 +80,33 @@ def read_told(raw: msgspec.Raw) -> Error:
         detail = _detail(_decode_detail(raw))
     except BROKEN_JSON:
         detail = _Detail()
-    message = (detail.message or "").strip()[:500] or "the upstream reported an error"
-    return Error("upstream_error", message, retryable=True, outcome="upstream_error")
+    return _failure(detail.message)
+
+
+def read_failure(data: bytes) -> Error:
+    """What the data of an event with the name `error` means, whatever its shape."""
+    try:
+        told = _decode_plain(data)
+    except BROKEN_JSON:
+        return _failure(data.decode("utf-8", "replace"))
+    return read_told(told.error) if bytes(told.error) != b"null" else _failure(told.message)
+
+
+def read_plainly_told(data: bytes) -> Error | None:
+    """The error that data without choices may be all the same: `{"object": "error", "message", "code"}`, or the like."""
+    try:
+        told = _decode_plain(data)
+    except BROKEN_JSON:
+        return None
+    numbered = isinstance(told.code, int) and told.code >= 400 and isinstance(told.message, str)
+    return _failure(told.message) if numbered or "error" in (told.object, told.type) else None
+
+
+def _failure(said: Any) -> Error:
+    message = said.strip()[:500] if isinstance(said, str) else ""
+    return Error(
+        "upstream_error", message or "the upstream reported an error", retryable=True, outcome="upstream_error"
+    )
 
 
 def error_block(last: Terminal) -> bytes:

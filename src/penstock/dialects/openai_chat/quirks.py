@@ -1,8 +1,9 @@
 """Habits of servers that speak this dialect almost.
 
 Most are simply understood: `reasoning` beside `reasoning_content`, comments, usage in every chunk, in the last chunk, without
-`choices`, or not at all, unknown reasons to finish, bare-string errors. What has to be said beforehand is declared by
-`quirks` of an upstream:
+`choices`, or not at all, unknown reasons to finish or none before `[DONE]`, content in parts, calls numbered alike or not at
+all, arguments that are objects, halves of characters, numbers that JSON has no words for, errors as text or without
+the word. What has to be said beforehand is declared by `quirks` of an upstream:
 
     no_stream_options        refuses requests with `stream_options`; its usage is estimated unless it tells it anyway
     max_completion_tokens    knows `max_tokens` only by this name

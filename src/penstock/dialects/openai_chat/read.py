@@ -5,15 +5,17 @@ The probe and the decoder read a chunk by the same types, so whatever the probe 
 
 from __future__ import annotations
 
+import json
 from typing import Literal
 
-import msgspec
-
 from penstock.dialects.base import BROKEN_JSON, Description, Kind
-from penstock.dialects.openai_chat.errors import read_told
-from penstock.exceptions import ProtocolError
+from penstock.dialects.calls import CallNumbers
+from penstock.dialects.openai_chat.chunks import NOTHING, CustomDelta, Delta, FunctionDelta, decode_chunk, read_odd
+from penstock.dialects.openai_chat.errors import read_failure, read_plainly_told, read_told
 from penstock.wire import sse
-from penstock.wire.events import Error, Event, Finish, Reasoning, Refusal, Start, Token, ToolCall, Usage, UsageSource
+from penstock.wire.events import Error, Event, Finish, Reasoning, Refusal, Start, Token, ToolCall, Usage
+
+_Piece = Token | Reasoning | Refusal | ToolCall
 
 _Reason = Literal["completed", "length", "tool_calls", "content_filter"]
 
@@ -30,93 +32,10 @@ _OUTCOME: dict[str, _Reason] = {
 _BROKEN_OFF = frozenset({"error", "abort", "network_error", "insufficient_system_resource"})
 """... except for these, by which providers say that the answer is not complete: it must not look so."""
 
-_NOTHING = msgspec.Raw()
-
 _DATA = Kind.DATA  # by far the most frequent, and an enum's member costs a search
 
-
-class _FunctionDelta(msgspec.Struct, gc=False):
-    name: str | None = None
-    arguments: str | None = None
-
-
-class _ToolDelta(msgspec.Struct, gc=False):
-    index: int = 0
-    id: str | None = None
-    function: _FunctionDelta | None = None
-
-
-class _Delta(msgspec.Struct, gc=False):
-    content: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    refusal: str | None = None
-    tool_calls: list[_ToolDelta] | None = None
-
-
-class _Choice(msgspec.Struct, gc=False):
-    index: int = 0
-    delta: _Delta | None = None
-    finish_reason: str | None = None
-
-
-class _PromptDetails(msgspec.Struct):
-    cached_tokens: int | None = None
-
-
-class _CompletionDetails(msgspec.Struct):
-    reasoning_tokens: int | None = None
-
-
-class _ChatUsage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_tokens_details: _PromptDetails | None = None
-    completion_tokens_details: _CompletionDetails | None = None
-    source: UsageSource = "final"
-    """Ours (see `write.py`): so that an estimate stays one when it has come through two gateways."""
-
-    def fact(self) -> Usage:
-        prompt, completion = self.prompt_tokens_details, self.completion_tokens_details
-        return Usage(
-            input_tokens=self.prompt_tokens,
-            output_tokens=self.completion_tokens,
-            cached_tokens=prompt.cached_tokens if prompt else None,
-            reasoning_tokens=completion.reasoning_tokens if completion else None,
-            source=self.source,
-        )
-
-
-class _Chunk(msgspec.Struct, gc=False):
-    choices: list[_Choice] | None = None
-    usage: _ChatUsage | None = None
-    error: msgspec.Raw = _NOTHING
-
-
-class _LooseChunk(msgspec.Struct, gc=False):
-    """A chunk whose usage has a shape of its own: as good as none, it will be estimated."""
-
-    choices: list[_Choice] | None = None
-    error: msgspec.Raw = _NOTHING
-
-
-_decode_chunk = msgspec.json.Decoder(_Chunk).decode
-_decode_loosely = msgspec.json.Decoder(_LooseChunk).decode
-
-
-def _read_chunk(block: bytes) -> _Chunk:
-    data = sse.payload(block)
-    try:
-        return _decode_chunk(data)
-    except msgspec.ValidationError:
-        pass
-    except BROKEN_JSON as error:
-        raise ProtocolError(f"the upstream sent data that is not a chat completion chunk: {error}") from None
-    try:
-        loose = _decode_loosely(data)
-    except BROKEN_JSON as error:
-        raise ProtocolError(f"the upstream sent data that is not a chat completion chunk: {error}") from None
-    return _Chunk(loose.choices, None, loose.error)
+_LEGACY = -1
+"""The place of a `function_call`, of which an answer has one at most."""
 
 
 class ChatProbe:
@@ -140,18 +59,29 @@ class ChatProbe:
 
     def __call__(self, block: bytes) -> Kind:
         try:
-            chunk = _decode_chunk(block[6:-2])
+            chunk = decode_chunk(block[6:-2])
         except BROKEN_JSON:
-            # Not one plain line of JSON: the end marker, several lines, a named event; or no sense at all.
-            if sse.payload(block).strip() == b"[DONE]":
+            # Not one plain line of JSON: the end marker, several lines, a named event; or not quite a chunk.
+            data = sse.payload(block)
+            if sse.event_name(block) == "error":
+                self.failure = read_failure(data)
+                return Kind.FAILED
+            if data.strip() == b"[DONE]":
                 return Kind.END
-            chunk = _read_chunk(block)
-        if chunk.error is not _NOTHING and bytes(chunk.error) != b"null":
+            try:
+                chunk = decode_chunk(data)
+            except BROKEN_JSON:
+                chunk = read_odd(data)
+        if chunk.error is not NOTHING and bytes(chunk.error) != b"null":
             self.failure = read_told(chunk.error)
             return Kind.FAILED
         if chunk.usage is not None:
             self.usage = chunk.usage.fact()
         if not chunk.choices:
+            # Rare, one or two in an answer: they can be looked at again.
+            if (failure := read_plainly_told(sse.payload(block))) is not None:
+                self.failure = failure
+                return Kind.FAILED
             if chunk.usage is None:
                 return _DATA
             self.held = block
@@ -169,39 +99,123 @@ class ChatProbe:
         return _DATA
 
 
-def _has_token(delta: _Delta) -> bool:
-    return bool(delta.content or delta.reasoning_content or delta.reasoning or delta.refusal or delta.tool_calls)
+def _has_token(delta: Delta) -> bool:
+    return bool(
+        delta.content
+        or delta.reasoning_content
+        or delta.reasoning
+        or delta.refusal
+        or delta.tool_calls
+        or delta.function_call
+    )
 
 
 class ChatDecoder:
     """Chunks -> events."""
 
-    __slots__ = ("_about",)
+    __slots__ = ("_about", "_customs", "_half", "_numbers")
 
     def __init__(self, about: Description) -> None:
         self._about: Description | None = about
+        self._numbers = CallNumbers()
+        self._customs: dict[int, list[int]] = {}
+        """By choice, the calls of tools that take text, which is told elsewhere as `{"input": text}`."""
+        self._half: _Piece | None = None
+        """The first half of a character, whose second may come with the next piece."""
 
     def decode(self, block: bytes) -> list[Event]:
         events: list[Event] = []
         if self._about is not None:
             events.append(Start(self._about.stream, self._about.model))
             self._about = None
-        for choice in _read_chunk(block).choices or ():
+        data = sse.payload(block)
+        odd = False
+        try:
+            chunk = decode_chunk(data)
+        except BROKEN_JSON:
+            chunk, odd = read_odd(data), True
+        for choice in chunk.choices or ():
+            index = choice.index
             if choice.delta is not None:
-                _read_delta(choice.delta, choice.index, events)
+                self._read(choice.delta, index, events)
             if choice.finish_reason:
-                events.append(Finish(_OUTCOME.get(choice.finish_reason, "completed"), choice.index))
-        return events
+                events += [ToolCall(number, arguments='"}', choice=index) for number in self._customs.pop(index, ())]
+                events.append(Finish(_OUTCOME.get(choice.finish_reason, "completed"), index))
+        return self._mended(events) if odd or self._half is not None else events
+
+    def _read(self, delta: Delta, index: int, events: list[Event]) -> None:
+        # One thought, under either of the two names that are in use; some upstreams send both.
+        if thought := delta.reasoning_content or delta.reasoning:
+            events.append(Reasoning(thought, index))
+        if delta.content:
+            events.append(Token(delta.content, index))
+        if delta.refusal:
+            events.append(Refusal(delta.refusal, index))
+        for call in delta.tool_calls or ():
+            if call.custom is not None:
+                events.append(self._custom(call.custom, index, call.index, call.id))
+                continue
+            function = call.function or FunctionDelta()
+            number = self._numbers.of(index, call.index, call.id, function.name)
+            events.append(ToolCall(number, call.id, function.name, function.arguments or "", index))
+        if (legacy := delta.function_call) is not None:
+            number = self._numbers.of(index, _LEGACY, None, legacy.name)
+            events.append(ToolCall(number, None, legacy.name, legacy.arguments or "", index))
+
+    def _custom(self, custom: CustomDelta, choice: int, index: int | None, id: str | None) -> ToolCall:
+        number = self._numbers.of(choice, index, id, custom.name)
+        opened = self._customs.setdefault(choice, [])
+        text = json.dumps(custom.input or "", ensure_ascii=False)[1:-1]
+        if number not in opened:
+            opened.append(number)
+            text = f'{{"input":"{text}'
+        return ToolCall(number, id, custom.name, text, choice)
+
+    def _mended(self, events: list[Event]) -> list[Event]:
+        """`events` with whole characters only: halves are joined, or told as U+FFFD when the other half does not come."""
+        mended: list[Event] = []
+        for event in events:
+            half, self._half = self._half, None
+            if half is not None and _place(half) != _place(event):
+                mended.append(_with(half, "\ufffd"))
+                half = None
+            if not isinstance(event, Token | Reasoning | Refusal | ToolCall):
+                mended.append(event)
+                continue
+            text = ("" if half is None else _text(half)) + _text(event)
+            if text and "\ud800" <= text[-1] <= "\udbff":
+                self._half = _with(event, text[-1])
+                text = text[:-1]
+            if isinstance(event, ToolCall) and (event.id is not None or event.name is not None):
+                id, name = event.id and whole(event.id), event.name and whole(event.name)
+                mended.append(ToolCall(event.index, id, name, whole(text), event.choice))
+            elif text or self._half is None:
+                mended.append(_with(event, whole(text)))
+        return mended
 
 
-def _read_delta(delta: _Delta, index: int, events: list[Event]) -> None:
-    # One thought, under either of the two names that are in use; some upstreams send both.
-    if thought := delta.reasoning_content or delta.reasoning:
-        events.append(Reasoning(thought, index))
-    if delta.content:
-        events.append(Token(delta.content, index))
-    if delta.refusal:
-        events.append(Refusal(delta.refusal, index))
-    for call in delta.tool_calls or ():
-        function = call.function or _FunctionDelta()
-        events.append(ToolCall(call.index, call.id, function.name, function.arguments or "", choice=index))
+def whole(text: str) -> str:
+    """`text` with its halves of characters joined, and U+FFFD for those that are alone."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _text(piece: _Piece) -> str:
+    return piece.arguments if isinstance(piece, ToolCall) else piece.text
+
+
+def _with(piece: _Piece, text: str) -> _Piece:
+    """Another piece of the same, without what comes once."""
+    if isinstance(piece, ToolCall):
+        return ToolCall(piece.index, arguments=text, choice=piece.choice)
+    return type(piece)(text, piece.index)
+
+
+def _place(event: Event) -> tuple[object, ...]:
+    """Pieces with the same place go on with one another."""
+    match event:
+        case ToolCall():
+            return ToolCall, event.choice, event.index
+        case Token() | Reasoning() | Refusal():
+            return type(event), event.index
+        case _:
+            return ()
