@@ -254,10 +254,10 @@ def _collect(about: Description, events: Iterable[Event]) -> bytes:
             case Refusal(piece, 0):
                 refusal.append(piece)
             case ToolCall(choice=0):
-                call = calls.setdefault(event.index, {"id": None, "name": None, "arguments": ""})
+                call = calls.setdefault(event.index, {"id": None, "name": None, "arguments": []})
                 call["id"] = call["id"] or event.id
                 call["name"] = call["name"] or event.name
-                call["arguments"] += event.arguments
+                call["arguments"].append(event.arguments)
             case Usage():
                 answer["usage"] = event
             case Error(code, message, retryable):
@@ -272,5 +272,5 @@ def _collect(about: Description, events: Iterable[Event]) -> bytes:
     if refusal:
         answer["refusal"] = "".join(refusal)
     if calls:
-        answer["tool_calls"] = [calls[index] for index in sorted(calls)]
+        answer["tool_calls"] = [{**calls[i], "arguments": "".join(calls[i]["arguments"])} for i in sorted(calls)]
     return msgspec.json.encode(answer)

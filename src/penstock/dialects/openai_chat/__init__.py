@@ -8,6 +8,7 @@ Reference: https://platform.openai.com/docs/api-reference/chat and /chat-streami
     chunks.py     what is read of a chunk, also of one that is not quite one
     read.py       the upstream's blocks: ChatProbe, ChatDecoder
     write.py      the client's blocks: ChatEncoder; the answer in one piece: collect
+    assemble.py   the answer in one piece, from this dialect's own chunks
     errors.py     errors, in all their places
 """
 
@@ -68,13 +69,10 @@ class OpenAIChat:
         return collect(about, events)
 
     def assemble(self, about: Description, blocks: Iterable[bytes], end: Ending) -> bytes | None:
-        blocks = list(blocks)
-        decoder = ChatDecoder(about)
-        events: list[Event] = [event for block in blocks for event in decoder.decode(block)]
-        if end.usage is not None:
-            events.append(end.usage)
-        events.append(end.last)
-        return assemble(collect(about, events), blocks)
+        try:
+            return assemble(about, blocks, end)
+        except RecursionError:
+            return None  # what is nested without end is nothing that events tell
 
     def error_body(self, refused: Refused) -> bytes:
         return error_body(refused)

@@ -126,6 +126,11 @@ def as_text(value: Any) -> str:
         return json.dumps(value)
 
 
+def mended(text: str) -> str:
+    """`text` with its halves of characters joined, and U+FFFD for those that are alone."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 def _made_of(told: Any) -> Chunk:
     if not isinstance(told, dict):
         raise msgspec.ValidationError("Expected `object`")

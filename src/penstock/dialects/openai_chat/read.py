@@ -10,7 +10,15 @@ from typing import Literal
 
 from penstock.dialects.base import BROKEN_JSON, Description, Kind
 from penstock.dialects.calls import CallNumbers
-from penstock.dialects.openai_chat.chunks import NOTHING, CustomDelta, Delta, FunctionDelta, decode_chunk, read_odd
+from penstock.dialects.openai_chat.chunks import (
+    NOTHING,
+    CustomDelta,
+    Delta,
+    FunctionDelta,
+    decode_chunk,
+    mended,
+    read_odd,
+)
 from penstock.dialects.openai_chat.errors import read_failure, read_plainly_told, read_told
 from penstock.wire import sse
 from penstock.wire.events import Error, Event, Finish, Reasoning, Refusal, Start, Token, ToolCall, Usage
@@ -141,7 +149,7 @@ class ChatDecoder:
             if choice.finish_reason:
                 events += [ToolCall(number, arguments='"}', choice=index) for number in self._customs.pop(index, ())]
                 events.append(Finish(_OUTCOME.get(choice.finish_reason, "completed"), index))
-        return self._mended(events) if odd or self._half is not None else events
+        return self._with_whole_characters(events) if odd or self._half is not None else events
 
     def _read(self, delta: Delta, index: int, events: list[Event]) -> None:
         # One thought, under either of the two names that are in use; some upstreams send both.
@@ -171,32 +179,27 @@ class ChatDecoder:
             text = f'{{"input":"{text}'
         return ToolCall(number, id, custom.name, text, choice)
 
-    def _mended(self, events: list[Event]) -> list[Event]:
+    def _with_whole_characters(self, events: list[Event]) -> list[Event]:
         """`events` with whole characters only: halves are joined, or told as U+FFFD when the other half does not come."""
-        mended: list[Event] = []
+        told: list[Event] = []
         for event in events:
             half, self._half = self._half, None
             if half is not None and _place(half) != _place(event):
-                mended.append(_with(half, "\ufffd"))
+                told.append(_with(half, "\ufffd"))
                 half = None
             if not isinstance(event, Token | Reasoning | Refusal | ToolCall):
-                mended.append(event)
+                told.append(event)
                 continue
             text = ("" if half is None else _text(half)) + _text(event)
             if text and "\ud800" <= text[-1] <= "\udbff":
                 self._half = _with(event, text[-1])
                 text = text[:-1]
             if isinstance(event, ToolCall) and (event.id is not None or event.name is not None):
-                id, name = event.id and whole(event.id), event.name and whole(event.name)
-                mended.append(ToolCall(event.index, id, name, whole(text), event.choice))
+                id, name = event.id and mended(event.id), event.name and mended(event.name)
+                told.append(ToolCall(event.index, id, name, mended(text), event.choice))
             elif text or self._half is None:
-                mended.append(_with(event, whole(text)))
-        return mended
-
-
-def whole(text: str) -> str:
-    """`text` with its halves of characters joined, and U+FFFD for those that are alone."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+                told.append(_with(event, mended(text)))
+        return told
 
 
 def _text(piece: _Piece) -> str:

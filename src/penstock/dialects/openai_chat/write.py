@@ -34,6 +34,11 @@ _FINISH_REASON = {
 }
 
 
+def reason_of(outcome: str) -> str:
+    """The `finish_reason` of an answer that ended so."""
+    return _FINISH_REASON.get(outcome, "stop")
+
+
 def _usage_object(usage: Usage) -> dict[str, Any]:
     """What nobody said is left out: an explicit zero stays zero, and nothing becomes one."""
     read, wrote = usage.input_tokens, usage.output_tokens
@@ -51,6 +56,11 @@ def _usage_object(usage: Usage) -> dict[str, Any]:
     if usage.source != "final":
         told["source"] = usage.source
     return told
+
+
+def told_usage(usage: Usage | None) -> dict[str, Any] | None:
+    """The `usage` of a whole answer."""
+    return None if usage is None or usage.source == "unknown" else _usage_object(usage)
 
 
 class ChatEncoder:
@@ -140,6 +150,26 @@ def _tool_delta(call: ToolCall) -> dict[str, Any]:
     return {**delta, "function": function}
 
 
+class _Call:
+    """A call whose pieces are gathered: its arguments in a list, for they may come in a million of them."""
+
+    def __init__(self) -> None:
+        self._id = ""
+        self._name = ""
+        self._arguments: list[str] = []
+
+    def add(self, piece: ToolCall) -> None:
+        # Both come once; some upstreams repeat them in every piece.
+        self._id = self._id or piece.id or ""
+        self._name = self._name or piece.name or ""
+        self._arguments.append(piece.arguments)
+
+    @property
+    def whole(self) -> dict[str, Any]:
+        function = {"name": self._name, "arguments": "".join(self._arguments)}
+        return {"id": self._id, "type": "function", "function": function}
+
+
 class _Collected:
     """One choice of a whole answer."""
 
@@ -147,7 +177,7 @@ class _Collected:
         self.text: list[str] = []
         self.reasoning: list[str] = []
         self.refusal: list[str] = []
-        self.calls: dict[int, dict[str, Any]] = {}
+        self.calls: dict[int, _Call] = {}
         self.finish_reason: str | None = None
 
     def message(self) -> dict[str, Any]:
@@ -158,17 +188,13 @@ class _Collected:
         if self.reasoning:
             message["reasoning_content"] = "".join(self.reasoning)
         if self.calls:
-            message["tool_calls"] = [self.calls[i] for i in sorted(self.calls)]
+            message["tool_calls"] = [self.calls[i].whole for i in sorted(self.calls)]
         return message
 
     def call(self, piece: ToolCall) -> None:
-        call = self.calls.setdefault(
-            piece.index, {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
-        )
-        # Both come once; some upstreams repeat them in every piece.
-        call["id"] = call["id"] or piece.id or ""
-        call["function"]["name"] = call["function"]["name"] or piece.name or ""
-        call["function"]["arguments"] += piece.arguments
+        if piece.index not in self.calls:
+            self.calls[piece.index] = _Call()
+        self.calls[piece.index].add(piece)
 
 
 def collect(about: Description, events: Iterable[Event]) -> bytes:
@@ -202,20 +228,24 @@ def collect(about: Description, events: Iterable[Event]) -> bytes:
     if outcome == "cancelled":
         raise Refused(409, "cancelled", "the stream was cancelled before the answer was complete", retryable=False)
     choice(0)
-    answer = {
+    rows = {
+        index: {
+            "message": collected.message(),
+            "logprobs": None,
+            "finish_reason": collected.finish_reason or reason_of(outcome),
+        }
+        for index, collected in sorted(choices.items())
+    }
+    return msgspec.json.encode(completion(about, rows, told_usage(usage)))
+
+
+def completion(about: Description, choices: dict[int, dict[str, Any]], usage: dict[str, Any] | None) -> dict[str, Any]:
+    """A whole answer. `choices` by their numbers."""
+    return {
         "id": f"chatcmpl-{about.stream}",
         "object": "chat.completion",
         "created": about.created,
         "model": about.model,
-        "choices": [
-            {
-                "index": index,
-                "message": collected.message(),
-                "logprobs": None,
-                "finish_reason": collected.finish_reason or _FINISH_REASON.get(outcome, "stop"),
-            }
-            for index, collected in sorted(choices.items())
-        ],
-        "usage": _usage_object(usage) if usage is not None and usage.source != "unknown" else None,
+        "choices": [{"index": index, **choice} for index, choice in choices.items()],
+        "usage": usage,
     }
-    return msgspec.json.encode(answer)
