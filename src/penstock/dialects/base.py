@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
+from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -280,11 +281,18 @@ def tokens_field(request: Request) -> str:
     return next((name for name in names if request.fields.get(name) == request.max_tokens), names[0])
 
 
-def untold(request: Request, target: str) -> list[str]:
-    """What a request in another dialect than `target` can't say in it: the hints. Raises Refused (400) for more than hints."""
+MOST_HINTS = 64
+"""So many names of dropped hints are kept: more than any real client has, and few enough to look through again and again."""
+
+
+def untold(request: Request, target: str, *told: str) -> list[str]:
+    """What a request in another dialect than `target` can't say in it: the hints, less those that are `told` all the same.
+
+    At most MOST_HINTS, each once. Raises Refused (400) for more than hints.
+    """
     for name in request.needs:
         raise unsupported(name, target)
-    return list(request.others)
+    return list(islice(dict.fromkeys(name for name in request.others if name not in told), MOST_HINTS))
 
 
 def unsupported(field: str, target: str) -> Refused:

@@ -26,7 +26,7 @@ from penstock.dialects.base import (
     encode_json,
 )
 from penstock.dialects.calls import CallNumbers
-from penstock.dialects.openai_chat import MAX_CHOICES, Sampling, build_fields, read_error, read_options
+from penstock.dialects.openai_chat import MAX_CHOICES, Sampling, build_fields, note, read_error, read_options
 from penstock.exceptions import ProtocolError, Refused, UpstreamFailed
 from penstock.wire import sse
 from penstock.wire.events import (
@@ -83,6 +83,8 @@ class Native:
             raise Refused(400, "invalid_request", f"n must be from 1 to {MAX_CHOICES}", param="n")
         if asked.max_tokens is not None and asked.max_tokens < 1:
             raise Refused(400, "invalid_request", "max_tokens must be at least 1", param="max_tokens")
+        fields: dict[str, Any] = decode_json(body, dict[str, Any])
+        noted = note(fields, asked.messages)
         return Request(
             dialect=self.name,
             model=asked.model,
@@ -93,7 +95,9 @@ class Native:
             max_tokens=asked.max_tokens,
             tools=[tool.function for tool in asked.tools or ()],
             options=read_options(asked),
-            fields=decode_json(body, dict[str, Any]),
+            others=noted.hints,
+            needs=noted.needs,
+            fields=fields,
         )
 
     def encode_request(self, request: Request, model: str) -> Outgoing:

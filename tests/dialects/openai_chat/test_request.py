@@ -41,6 +41,7 @@ class TestParseRequest:
         )
         assert (request.stream, request.include_usage, request.choices, request.max_tokens) == (True, True, 2, 7)
         assert [tool.name for tool in request.tools] == ["weather"]
+        assert request.needs == ["tools"]
 
     def test_nulls_are_as_good_as_nothing(self) -> None:
         nulls = dict.fromkeys(["stream", "stream_options", "n", "max_tokens", "max_completion_tokens", "tools"])
@@ -169,6 +170,28 @@ class TestEncodeRequest:
         sent = chat.encode_request(asked, "m")
         assert sent.dropped == ["metadata", "top_k"]
         assert json.loads(sent.body)["messages"] == [{"role": "user", "content": "hi"}]
+
+    @pytest.mark.parametrize(
+        ("content", "told"),
+        [
+            ("bad", "Error: bad"),
+            ([{"type": "text", "text": "bad"}], "Error: bad"),
+            (None, "Error: "),
+            (
+                [{"type": "text", "text": "bad"}, {"type": "image_url", "image_url": {"url": "data:,"}}],
+                [
+                    {"type": "text", "text": "Error: "},
+                    {"type": "text", "text": "bad"},
+                    {"type": "image_url", "image_url": {"url": "data:,"}},
+                ],
+            ),
+        ],
+    )
+    def test_a_tool_that_failed_keeps_what_it_said(self, content: Any, told: Any) -> None:
+        failed = Message("tool", content, tool_call_id="c", is_error=True)
+        asked = Request(dialect="anthropic", model="m", messages=[failed])
+        sent = json.loads(chat.encode_request(asked, "m").body)
+        assert sent["messages"] == [{"role": "tool", "content": told, "tool_call_id": "c"}]
 
     def test_what_is_nested_too_deeply_to_be_told_again_is_refused(self) -> None:
         deep: Any = []

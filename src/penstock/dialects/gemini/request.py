@@ -66,7 +66,7 @@ def encode_request(request: Request, model: str) -> Outgoing:
 
 
 def _build(request: Request, model: str) -> tuple[dict[str, Any], list[str]]:
-    dropped = untold(request, NAME)
+    dropped = untold(request, NAME, "messages.tool_calls.extra_content")  # it may hold a signature: see below
     known = _GENERATION.search(model)
     contents = _Contents(since_3=known is not None and int(known[1]) >= 3, dropped=dropped)
     for message in request.messages:

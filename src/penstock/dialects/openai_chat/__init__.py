@@ -5,6 +5,7 @@ Reference: https://platform.openai.com/docs/api-reference/chat and /chat-streami
 `stream_options.include_usage` was asked for; an error in the stream is `{"error": {...}}` as data.
 
     request.py    parse_request, encode_request
+    messages.py   what only this dialect has of a conversation and of tools
     chunks.py     what is read of a chunk, also of one that is not quite one
     read.py       the upstream's blocks: ChatProbe, ChatDecoder
     write.py      the client's blocks: ChatEncoder; the answer in one piece: collect
@@ -19,6 +20,7 @@ from collections.abc import Iterable, Sequence
 from penstock.dialects.base import Description, Ending, Outgoing, Request
 from penstock.dialects.openai_chat.assemble import assemble
 from penstock.dialects.openai_chat.errors import error_body, read_error
+from penstock.dialects.openai_chat.messages import note
 from penstock.dialects.openai_chat.read import ChatDecoder, ChatProbe
 from penstock.dialects.openai_chat.request import (
     MAX_CHOICES,
@@ -34,7 +36,17 @@ from penstock.exceptions import Refused, UpstreamFailed
 from penstock.wire import sse
 from penstock.wire.events import Event
 
-__all__ = ["DONE", "MAX_CHOICES", "OpenAIChat", "Sampling", "build_fields", "effort_of", "read_error", "read_options"]
+__all__ = [
+    "DONE",
+    "MAX_CHOICES",
+    "OpenAIChat",
+    "Sampling",
+    "build_fields",
+    "effort_of",
+    "note",
+    "read_error",
+    "read_options",
+]
 
 
 class OpenAIChat:

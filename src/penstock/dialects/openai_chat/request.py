@@ -17,6 +17,7 @@ from penstock.dialects.base import (
     other_fields,
     untold,
 )
+from penstock.dialects.openai_chat.messages import note
 from penstock.exceptions import Refused
 
 MAX_CHOICES = 16
@@ -108,6 +109,7 @@ def parse_request(body: bytes) -> Request:
     choices = 1 if asked.n is None else asked.n
     if not 1 <= choices <= MAX_CHOICES:
         raise Refused(400, "invalid_request", f"n must be from 1 to {MAX_CHOICES}", param="n")
+    noted = note(fields, asked.messages)
     # Of two the larger: which of them an upstream heeds is its own affair, and this must be the most that can come.
     most = [limit for limit in (asked.max_tokens, asked.max_completion_tokens) if limit is not None]
     max_tokens = max(most, default=None)
@@ -127,8 +129,8 @@ def parse_request(body: bytes) -> Request:
             if tool.function
         ],
         options=read_options(asked),
-        others=other_fields(fields, _KNOWN | _NEEDED),
-        needs=other_fields({name: fields[name] for name in sorted(_NEEDED & fields.keys())}, ()),
+        others=[*noted.hints, *other_fields(fields, _KNOWN | _NEEDED)],
+        needs=[*other_fields({name: fields[name] for name in sorted(_NEEDED & fields.keys())}, ()), *noted.needs],
         fields=fields,
     )
 
@@ -201,7 +203,9 @@ def _message(message: Message) -> dict[str, Any]:
     told = {name: value for name, value in msgspec.to_builtins(message).items() if value is not None}
     if told.pop("is_error", False):
         # There is no word for it here: the model must still learn that what it reads is no result.
-        told["content"] = f"Error: {message.text}"
+        parts = message.content if isinstance(message.content, list) else ()
+        plain = all(part.get("type") == "text" for part in parts)
+        told["content"] = f"Error: {message.text}" if plain else [{"type": "text", "text": "Error: "}, *parts]
     if message.role == "assistant" and message.content is None:
         told["content"] = None
     return told
