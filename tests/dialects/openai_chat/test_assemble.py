@@ -243,11 +243,11 @@ def test_says_what_the_events_say(events: list[Any]) -> None:
 def test_a_long_answer_takes_no_longer_than_its_length(delta: dict[str, Any]) -> None:
     def seconds(count: int) -> float:
         blocks = [chunk(delta, logprobs={"content": [{"token": "w"}]})] * count
-        began = time.perf_counter()
+        began = time.process_time()
         whole(*blocks)
-        return time.perf_counter() - began
+        return time.process_time() - began
 
-    assert min(seconds(40_000) for _ in range(2)) < 10 * 4 * max(min(seconds(4_000) for _ in range(3)), 0.005)
+    assert min(seconds(40_000) for _ in range(2)) < max(1.0, 40 * min(seconds(4_000) for _ in range(3)))
 
 
 @given(

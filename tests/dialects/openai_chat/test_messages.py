@@ -173,12 +173,12 @@ HOSTILE: dict[str, Any] = {
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_no_request_takes_longer_than_its_length(kind: str, target: str) -> None:
     def seconds(body: bytes) -> float:
-        began = time.perf_counter()
+        began = time.process_time()
         DIALECTS[target].encode_request(chat.parse_request(body), "x")
-        return time.perf_counter() - began
+        return time.process_time() - began
 
     small, large = HOSTILE[kind](1_500), HOSTILE[kind](15_000)
-    assert min(seconds(large) for _ in range(2)) < 10 * 4 * max(min(seconds(small) for _ in range(3)), 0.005)
+    assert min(seconds(large) for _ in range(2)) < max(1.0, 40 * min(seconds(small) for _ in range(3)))
 
 
 values = st.recursive(

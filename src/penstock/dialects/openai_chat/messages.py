@@ -6,19 +6,20 @@ make another answer is refused.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 from penstock.dialects.base import MOST_HINTS, Message
 
+_UNDERSTOOD = frozenset(Message.__struct_fields__)
 _NEEDED = ("function_call", "audio")
-_MESSAGE = frozenset((*Message.__struct_fields__, *_NEEDED, "refusal"))
-_PARTS: dict[str, tuple[str, ...]] = {
-    "text": (),
-    "refusal": (),
-    "image_url": ("url", "detail"),
-    "input_audio": ("data", "format"),
-    "file": ("file_data", "file_id", "filename"),
+_MESSAGE = _UNDERSTOOD | {*_NEEDED, "refusal"}
+_PARTS: dict[str, frozenset[str]] = {
+    "text": frozenset(),
+    "refusal": frozenset(),
+    "image_url": frozenset(("url", "detail")),
+    "input_audio": frozenset(("data", "format")),
+    "file": frozenset(("file_data", "file_id", "filename")),
 }
 """The parts that others have words for, and what they hold. Other parts are refused by those who can't tell them."""
 
@@ -52,8 +53,10 @@ class Noted:
         if len(self._hints) < MOST_HINTS:
             self._hints[name[:80]] = None
 
-    def others(self, where: str, told: dict[str, Any], known: Sequence[str] | frozenset[str]) -> None:
+    def others(self, where: str, told: dict[str, Any], known: Set[str]) -> None:
         """Note the fields of `told`, an object at `where`, that are not among `known` and say something."""
+        if told.keys() <= known:
+            return  # as nearly always
         for name, value in told.items():
             if name not in known and _says(value):
                 self.hint("cache_control" if name == "cache_control" else f"{where}.{name}")
@@ -70,7 +73,13 @@ def note(fields: dict[str, Any], messages: Sequence[Message]) -> Noted:
     """
     noted = Noted()
     for number, (message, told) in enumerate(zip(messages, fields["messages"], strict=True)):
-        _note_message(message, told, f"messages[{number}]", noted)
+        if not told.keys() <= _UNDERSTOOD:
+            _note_message(message, told, f"messages[{number}]", noted)
+        if isinstance(message.content, list):
+            for part in message.content:
+                _note_part(part, noted)
+        if message.tool_calls:
+            _note_calls(message.tool_calls, f"messages[{number}]", noted)
     for tool in fields.get("tools") or ():
         function = tool.get("function")
         if tool.get("type", "function") != "function" or function is None:
@@ -82,7 +91,7 @@ def note(fields: dict[str, Any], messages: Sequence[Message]) -> Noted:
     if isinstance(choice, dict) and (choice.get("type", "function") != "function" or choice.get("function") is None):
         noted.need("tool_choice")
     if isinstance(options := fields.get("stream_options"), dict):
-        noted.others("stream_options", options, ("include_usage",))
+        noted.others("stream_options", options, {"include_usage"})
     return noted
 
 
@@ -95,10 +104,10 @@ def _note_message(message: Message, told: dict[str, Any], path: str, noted: Note
         parts = [{"type": "text", "text": said}] if isinstance(said, str) else said
         message.content = [*parts, {"type": "refusal", "refusal": refusal}]
     noted.others("messages", told, _MESSAGE)
-    if isinstance(content := told.get("content"), list):
-        for part in content:
-            _note_part(part, noted)
-    for number, call in enumerate(message.tool_calls or ()):
+
+
+def _note_calls(calls: Sequence[dict[str, Any]], path: str, noted: Noted) -> None:
+    for number, call in enumerate(calls):
         if (call.get("type") or "function") != "function":
             noted.need(f"{path}.tool_calls[{number}]")
             continue
@@ -111,6 +120,6 @@ def _note_part(part: dict[str, Any], noted: Noted) -> None:
     kind = part.get("type")
     if not isinstance(kind, str) or kind not in _PARTS:
         return
-    noted.others("messages.content", part, ("type", kind))
+    noted.others("messages.content", part, {"type", kind})
     if isinstance(held := part.get(kind), dict):
         noted.others(f"messages.{kind}", held, _PARTS[kind])
