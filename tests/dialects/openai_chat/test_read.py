@@ -301,6 +301,7 @@ class TestDecoder:
             ({"reasoning": "x"}, [Reasoning("x")]),
             ({"reasoning": "x", "reasoning_content": "x"}, [Reasoning("x")]),
             ({"reasoning": "x", "reasoning_content": None}, [Reasoning("x")]),
+            ({"reasoning": "x", "reasoning_content": "y"}, [Reasoning("y"), Reasoning("x")]),
             ({"refusal": "x"}, [Refusal("x")]),
             ({"content": ""}, []),
             ({"content": "b", "reasoning": "a"}, [Reasoning("a"), Token("b")]),

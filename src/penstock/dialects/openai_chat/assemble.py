@@ -164,7 +164,7 @@ def assemble(about: Description, blocks: Iterable[bytes], end: Ending) -> bytes:
     choices: dict[int, _Choice] = {}
     fields: dict[str, Any] = {}
     usage: dict[str, Any] = {}
-    for block in blocks if end.held is None else (*blocks, end.held):
+    for block in blocks:
         chunk = _read(block)
         fields |= {name: value for name, value in chunk.items() if value is not None and name not in _TOLD}
         if isinstance(told := chunk.get("usage"), dict):
@@ -174,6 +174,8 @@ def assemble(about: Description, blocks: Iterable[bytes], end: Ending) -> bytes:
                 if index not in choices:
                     choices[index] = _Choice()
                 choices[index].add(choice)
+    if end.held is not None and isinstance(told := _read(end.held).get("usage"), dict):
+        usage = told or usage  # and nothing else of it: a gate has not seen that block
     choices.setdefault(0, _Choice())
     if not all(isinstance(usage.get(name), int) for name in ("prompt_tokens", "completion_tokens")):
         usage = {**(told_usage(end.usage) or {}), **usage}

@@ -152,9 +152,11 @@ class ChatDecoder:
         return self._with_whole_characters(events) if odd or self._half is not None else events
 
     def _read(self, delta: Delta, index: int, events: list[Event]) -> None:
-        # One thought, under either of the two names that are in use; some upstreams send both.
+        # One thought, under either of the two names that are in use; some upstreams send it under both.
         if thought := delta.reasoning_content or delta.reasoning:
             events.append(Reasoning(thought, index))
+        if delta.reasoning and delta.reasoning != thought:
+            events.append(Reasoning(delta.reasoning, index))
         if delta.content:
             events.append(Token(delta.content, index))
         if delta.refusal:
