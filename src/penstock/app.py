@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
+import logging
 import resource
 import time
 from collections.abc import Mapping
@@ -40,6 +42,8 @@ from penstock.upstreams.http import HttpUpstream
 from penstock.upstreams.pool import Pool, parse_endpoint, proxy_for
 from penstock.upstreams.python import PythonUpstream
 
+log = logging.getLogger("penstock.upstreams")
+
 IN_MEMORY = "sqlite://"
 """Where conversations are kept that are to be gone with the process."""
 
@@ -55,7 +59,12 @@ class Penstock:
         self._pools: list[Pool] = []
         self.journal = MemoryJournal(self.wheel)
         upstreams = {upstream.name: self._upstream(upstream) for upstream in config.upstream}
-        breakers = {upstream.name: Breaker(upstream.max_failures) for upstream in config.upstream}
+        breakers = {
+            upstream.name: Breaker(
+                upstream.max_failures, functools.partial(log.warning, "upstream %s %s", upstream.name)
+            )
+            for upstream in config.upstream
+        }
         weights = {tenant.name: tenant.weight for tenant in config.tenant}
         slots = {
             upstream.name: Slots(upstream.concurrent_streams, weights, self.wheel.now)

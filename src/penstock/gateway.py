@@ -21,6 +21,7 @@ from penstock.policy.admission import Admission, Ticket
 from penstock.policy.course import Route, Walk
 from penstock.policy.delivery import Wish, choose
 from penstock.policy.limits import Standing
+from penstock.policy.notices import Notices
 from penstock.streams.framing import Format, home
 from penstock.streams.generation import Generation
 from penstock.streams.journal import IdempotencyKey, Journal
@@ -28,13 +29,15 @@ from penstock.streams.metering import prompt_bytes
 from penstock.streams.reader import Reader, Sink
 from penstock.streams.stream import Stream
 from penstock.streams.wheel import Wheel
-from penstock.wire.events import Usage
+from penstock.wire.events import Error, Usage
 from penstock.wire.position import Position
 
 log = logging.getLogger("penstock.gateway")
 
-WARN_SECONDS = 60.0
-"""How often the log tells that a tenant is at its limits, or finds everything full."""
+LONGEST_LINE = 1000
+
+QUIET = frozenset(("abandoned", "interrupted", "upstream_rejected", "unsupported_translation"))
+"""Codes of ends that are the client's doing, or this process's own: no line in the log tells of them."""
 
 
 class Tenant(NamedTuple):
@@ -60,7 +63,7 @@ class Gateway:
         self._generations: dict[str, Generation] = {}
         self._tickets: dict[str, Ticket] = {}
         """Of the running generations that have one."""
-        self._warned_at: dict[str, float] = {}
+        self._notices = Notices()
         self._draining = False
         self._dice = random.Random()
 
@@ -117,22 +120,21 @@ class Gateway:
         try:
             self._admission.check(tenant.name)
         except Refused as refused:
-            self._warn(tenant.name, refused)
+            self._tell((tenant.name, refused.code), f"tenant {tenant.name} is refused: {refused.message}")
             raise
 
     def _admit(self, tenant: Tenant, request: Request) -> Ticket | None:
         try:
             return self._admission.admit(tenant.name, request)
         except Refused as refused:
-            self._warn(tenant.name, refused)
+            self._tell((tenant.name, refused.code), f"tenant {tenant.name} is refused: {refused.message}")
             raise
 
-    def _warn(self, tenant: str, refused: Refused) -> None:
-        now = self._wheel.now()
-        # Once in a while: a client that does not wait must not fill the disk.
-        if now - self._warned_at.get(tenant, -WARN_SECONDS) >= WARN_SECONDS:
-            self._warned_at[tenant] = now
-            log.warning("tenant %s is refused: %s", tenant, refused.message)
+    def _tell(self, kind: tuple[str, ...], words: str) -> None:
+        more = self._notices.due(kind, self._wheel.now())
+        if more is not None:
+            # One line, whatever an upstream says.
+            log.warning("%s%s", " ".join(words[:LONGEST_LINE].split()), more)
 
     def standing(self, tenant: Tenant) -> list[Standing]:
         """How the tenant's limits stand; empty = it has none."""
@@ -216,14 +218,19 @@ class Gateway:
         ticket = self._tickets.pop(stream.id, None)
         if ticket is not None and stream.end is not None:
             self._admission.settle(ticket, stream.end.usage or Usage(source="unknown"))
-        if stream.refusal is not None and stream.refusal.code == "upstream_busy":
-            self._warn(stream.tenant, stream.refusal)
-        elif stream.refusal is not None and stream.refusal.status >= 500:
-            lost = [mark.facts for mark in stream.trace.marks if mark.what == "lost"]
-            told = "; ".join(f"{facts['upstream']}: {facts['code']}, {facts['message']}" for facts in lost)
-            log.warning(
-                "stream %s of %s never began: %s", stream.id, stream.about.model, told or stream.refusal.message
-            )
+        if stream.end is not None and isinstance(stream.end.last, Error) and stream.end.last.code not in QUIET:
+            self._tell_end(stream, stream.end.last)
+
+    def _tell_end(self, stream: Stream, last: Error) -> None:
+        """One line for an answer that did not end well: whose, where, and why."""
+        lost = [mark.facts for mark in stream.trace.marks if mark.what == "lost"]
+        why = "; ".join(f"{facts['upstream']}: {facts['code']}, {facts['message']}" for facts in lost)
+        what = "never began" if stream.refusal is not None else f"broke off after {stream.produced - 1} events"
+        self._tell(
+            (stream.tenant, stream.about.model, what[:5], last.code),
+            f"stream {stream.id} of tenant {stream.tenant}, model {stream.about.model}, {what}:"
+            f" {why or f'{last.code}, {last.message}'}",
+        )
 
 
 def _digest(dialect: str, body: bytes) -> bytes:

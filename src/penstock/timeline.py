@@ -95,7 +95,8 @@ def _words(mark: dict[str, Any], facts: dict[str, Any]) -> str:
             why = ", ".join(str(facts[name]) for name in ("code", "message") if facts.get(name))
             return f"{facts.get('outcome')}{': ' * bool(why)}{why}"
         case "attempt":
-            return f"{facts.get('upstream')}, as {facts.get('model')}"
+            key = f", with key number {facts['key']}" if "key" in facts else ""
+            return f"{facts.get('upstream')}, as {facts.get('model')}{key}"
         case "lost":
             return f"{facts.get('upstream')}: {facts.get('code')}, {facts.get('message')}"
         case "silence":

@@ -214,7 +214,7 @@ async def test_fault_that_nobody_survived_can_be_looked_at_afterwards(place: Pla
     assert got.status == 502 or got.status == 503
     told = await marks(place[1], got)
     assert [mark for mark in told if mark.startswith("lost")] == ["lost down", "lost b"]
-    assert f"stream {got.stream_id} of from-down never began: down: upstream_unreachable" in place[1].log
+    assert "of tenant local, model from-down, never began: down: upstream_unreachable" in place[1].log
     assert f"nobody-{client.name}" not in place[1].log, "no prompt is logged"
 
 

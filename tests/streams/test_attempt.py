@@ -294,7 +294,7 @@ async def test_a_long_thought_keeps_the_client_and_the_next_upstream_possible() 
     stage.answers("a", ROLE)
     stage.time.passes(KEEPALIVE_SECONDS + 1)
     assert stage.generation.ready.done()
-    assert stage.bowl.data.count(b": keepalive") == 1
+    assert stage.bowl.data.count(b": keepalive") == 2
     stage.time.passes(40)
     stage.answers("b", HELLO, DONE)
     assert stage.text == "hello"

@@ -190,7 +190,7 @@ class Walk:
     def failed(self, step: Step, why: Refused, now: float) -> None:
         """See `penstock.streams.plan.Course`."""
         if _counts_against(why):
-            self._breaker(step).failed(now)
+            self._breaker(step).failed(now, why.message)
         else:
             self._breaker(step).released()
 

@@ -11,6 +11,8 @@ Pure: times are passed in, in monotonic seconds.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 FAILURES = 10
 """Failures in a row that open a breaker."""
 
@@ -25,11 +27,13 @@ PROBE_SECONDS = 60.0
 
 
 class Breaker:
-    """One upstream's. `limit` 0 = never opens."""
+    """One upstream's. `limit` 0 = never opens. `told` hears in words when it opens and when it closes."""
 
-    def __init__(self, limit: int = FAILURES) -> None:
+    def __init__(self, limit: int = FAILURES, told: Callable[[str], None] | None = None) -> None:
         self._limit = limit
+        self._told = told
         self._failures = 0
+        self._why = ""
         self._rest = REST
         self._until: float | None = None
         self._probing_until: float | None = None
@@ -58,13 +62,16 @@ class Breaker:
 
     def succeeded(self) -> None:
         """The upstream gave a whole answer."""
+        if self._until is not None and self._told is not None:
+            self._told("answers again")
         self._failures = 0
         self._rest = REST
         self._until = self._probing_until = None
 
-    def failed(self, now: float) -> None:
+    def failed(self, now: float, why: str = "") -> None:
         """The upstream failed, by a fault of its own."""
         self._failures += 1
+        self._why = why
         if not self._limit:
             return
         if self._until is not None:
@@ -79,5 +86,8 @@ class Breaker:
         self._probing_until = None
 
     def _open(self, now: float) -> None:
+        if self._told is not None:
+            last = f"; the last: {self._why}" if self._why else ""
+            self._told(f"is left alone for {self._rest:g} s, after {self._failures} failures in a row{last}")
         self._until = now + self._rest
         self._probing_until = None

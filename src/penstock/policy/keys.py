@@ -37,6 +37,10 @@ class KeyPool:
         self._turn = (chosen + 1) % count
         return chosen
 
+    @property
+    def count(self) -> int:
+        return len(self._keys)
+
     def key(self, number: int) -> str:
         """The secret itself."""
         return self._keys[number]

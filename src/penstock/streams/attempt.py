@@ -84,7 +84,6 @@ class Attempt:
         "_clock",
         "_early",
         "_early_bytes",
-        "_facts",
         "_generation",
         "_look",
         "_most",
@@ -94,6 +93,7 @@ class Attempt:
         "asked",
         "call",
         "dropped",
+        "facts",
         "ignored",
         "last_byte",
         "over",
@@ -120,7 +120,7 @@ class Attempt:
         self.tokens = 0
         """Events of the answer so far: for an estimate of the usage."""
         self.asked = self.last_byte = clock()
-        self._facts = self.stream.trace.note(self.asked, "attempt", upstream=step.upstream.name, model=step.model)
+        self.facts = self.stream.trace.note(self.asked, "attempt", upstream=step.upstream.name, model=step.model)
         dialect = DIALECTS[step.upstream.dialect]
         self.probe = dialect.probe()
         self._look = self.probe.__call__
@@ -144,13 +144,13 @@ class Attempt:
     def connected(self) -> None:
         """The request is on its way."""
         self.last_byte = now = self._clock()
-        self.stream.trace.add(now, "connected", self._facts)
+        self.stream.trace.add(now, "connected", self.facts)
 
     def began(self) -> None:
         """A good response head came."""
         self.answered = True
         self.last_byte = now = self._clock()
-        self.stream.trace.add(now, "first_byte", self._facts)
+        self.stream.trace.add(now, "first_byte", self.facts)
 
     def feed(self, data: bytes) -> None:
         """Bytes of the response body: the hot path. Everything that they complete is with the level readers on return."""

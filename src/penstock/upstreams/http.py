@@ -14,6 +14,7 @@ from penstock.dialects.openai_chat.quirks import adapt
 from penstock.dialects.openai_chat.read import ChatProbe
 from penstock.exceptions import Overdue, Refused, UpstreamFailed
 from penstock.policy.keys import KeyPool
+from penstock.policy.notices import Notices
 from penstock.streams.attempt import Attempt
 from penstock.upstreams.connection import MAX_ERROR_BYTES, Connection
 from penstock.upstreams.pool import Pool, Unreachable
@@ -36,6 +37,7 @@ class HttpUpstream:
         self.dialect = dialect
         self.pool = pool
         self.keys = KeyPool(api_keys)
+        self.notices = Notices()
         endpoint, proxy = pool.endpoint, pool.proxy
         self._base = endpoint.path
         head = []
@@ -67,6 +69,8 @@ class HttpUpstream:
             if "no_done" in self._quirks and isinstance(attempt.probe, ChatProbe):
                 attempt.probe.needs_done = False
         key = self.keys.take(time.monotonic())
+        if self.keys.count > 1:
+            attempt.facts["key"] = key + 1
         headers = dict(dialect.headers(self.keys.key(key))) | dict(own)
         more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         head = f"POST {self._base}{path}{self._head}{more}content-length: {len(body)}\r\n\r\n"
@@ -240,8 +244,10 @@ class HttpCall:
         failure = dialect.read_error(self._status, body, self._retry_after)
         name, keys = self._upstream.name, self._upstream.keys
         failure.other_key = keys.refused(self._key, self._status, self._retry_after, time.monotonic())
-        if self._status in (401, 403):
-            log.warning("upstream %s refused key number %d with %d", name, self._key + 1, self._status)
+        if self._status in (401, 403, 429):
+            more = self._upstream.notices.due((self._key, self._status), time.monotonic())
+            if more is not None:
+                log.warning("upstream %s refused key number %d with %d%s", name, self._key + 1, self._status, more)
         self._fail(failure)
 
     def _refuse(self, code: str, message: str) -> None:

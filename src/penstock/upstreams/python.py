@@ -82,13 +82,16 @@ class PythonUpstream:
                 whole = True
                 attempt.completed()
         except RAISED as error:
-            log.exception("upstream %s: the generator raised %s", self.name, type(error).__name__)
+            name, stream = self.name, attempt.stream.id
+            log.exception("upstream %s, stream %s: the generator raised %s", name, stream, type(error).__name__)
             if not whole:
                 attempt.fail("upstream_error", "the upstream failed")
         finally:
             if not attempt.over and not whole:
                 # Cancelled, and not by us: something that the user's code waited for was.
-                log.error("upstream %s: the generator was cancelled from within", self.name)
+                log.error(
+                    "upstream %s, stream %s: the generator was cancelled from within", self.name, attempt.stream.id
+                )
                 attempt.fail("upstream_error", "the upstream failed")
             if isinstance(answer, AsyncGenerator):
                 with suppress(*RAISED):
