@@ -204,6 +204,13 @@ def test_what_the_upstream_was_asked(servers: tuple[SimProcess, Served], client:
     assert raw.headers["penstock-dropped"] == "user"
 
 
+def test_what_is_dropped_is_told_as_far_as_a_header_goes(client: OpenAI) -> None:
+    hints = {f"field_{n}": 1 for n in range(52)}
+    asked = [{"role": "user", "content": 'dropped-much sim:{"text": "ok"}'}]
+    raw = client.chat.completions.with_raw_response.create(model="m", messages=asked, extra_body=hints)
+    assert raw.headers["penstock-dropped"].split(", ") == [*(f"field_{n}" for n in range(50)), "and 2 more"]
+
+
 @pytest.mark.parametrize(
     "cue",
     [

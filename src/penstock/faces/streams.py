@@ -45,6 +45,8 @@ MAX_HEADER_LENGTH = 4096
 """Of what goes on to the upstream."""
 MAX_TOKENS = 2**31 - 1
 """More is a mistake, in every dialect: no model writes so much, and few servers can read such a number."""
+MOST_DROPPED = 50
+"""How many names are told in `Penstock-Dropped`: of more, only their number."""
 WISHES: tuple[Wish, ...] = get_args(Wish)
 DELIVERIES: tuple[Delivery, ...] = get_args(Delivery)
 
@@ -264,8 +266,10 @@ def about(stream: Stream) -> Headers:
     headers = [(b"penstock-stream-id", stream.id.encode())]
     if stream.dropped:
         # These are words of the client's: only such as can stand in a header, and not without end.
-        names = [re.sub(r"[^A-Za-z0-9_.\-\[\]]", "?", name[:64]) for name in stream.dropped[:32]]
-        headers.append((b"penstock-dropped", ", ".join(names).encode()))
+        names = [re.sub(r"[^A-Za-z0-9_.\-\[\]]", "?", name[:64]) for name in stream.dropped[:MOST_DROPPED]]
+        more = len(stream.dropped) - len(names)
+        told = ", ".join([*names, f"and {more} more"] if more else names)
+        headers.append((b"penstock-dropped", told.encode()))
     return headers
 
 

@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from penstock.dialects.native import Native
 from penstock.dialects.openai_chat import OpenAIChat
@@ -62,6 +64,64 @@ class TestRequests:
         ]
         messages = responses.parse_request(asked(input=items)).messages
         assert [(message.role, message.content) for message in messages] == [("assistant", "hm"), ("tool", "y")]
+
+    @pytest.mark.parametrize(
+        ("items", "told"),
+        [
+            # words, a call, more words, its result
+            (["A", "c1", "B", "r1", "C"], ["A\n\nB c1", "r1", "C"]),
+            # the person speaks in between
+            (["c1", "c2", "U", "r2", "r1"], [" c1 c2", "r2", "r1", "U"]),
+            # another call while one is open
+            (["c1", "c2", "r1", "c3", "r2", "r3"], [" c1 c2", "r1", "r2", " c3", "r3"]),
+            # words after a result are words of their own, as are those after a call that nobody answers
+            (["c1", "r1", "A", "c2", "r2"], [" c1", "r1", "A c2", "r2"]),
+            (["c1", "A", "B"], ["A c1", "B"]),
+            (["A", "c1", "B"], ["A c1", "B"]),
+            # a result of nobody's call
+            (["r1", "A"], ["r1", "A"]),
+            (["A", "B"], ["A", "B"]),
+        ],
+    )
+    def test_results_follow_their_calls(self, items: list[str], told: list[str]) -> None:
+        """`c1` is a call, `r1` its result, `U` the person, the rest is the assistant."""
+        assert self.conversation(items) == told
+
+    @given(st.lists(st.sampled_from(["c1", "c2", "r1", "r2", "A", "B", "U"]), max_size=9))
+    def test_nothing_is_lost_or_told_twice(self, items: list[str]) -> None:
+        told = self.conversation(items)
+        assert sorted(" ".join(told).split()) == sorted(items)
+        for call in ("c1", "c2"):
+            answer = call.replace("c", "r")
+            if items.count(call) == items.count(answer) == 1 and items.index(call) < items.index(answer):
+                made = next(n for n, message in enumerate(told) if call in message.split())
+                between = told[made + 1 : told.index(answer)]
+                assert all(message in ("r1", "r2") for message in between)
+
+    def conversation(self, items: list[str]) -> list[str]:
+        given: list[dict[str, Any]] = []
+        for item in items:
+            match item[0]:
+                case "c":
+                    given.append({"type": "function_call", "call_id": item[1], "name": "f", "arguments": "{}"})
+                case "r":
+                    given.append({"type": "function_call_output", "call_id": item[1], "output": item})
+                case who:
+                    given.append({"role": "user" if who == "U" else "assistant", "content": item})
+        messages = responses.parse_request(asked(input=given)).messages if given else []
+        return [
+            " ".join([message.text, *(f"c{call['id']}" for call in message.tool_calls or ())]) for message in messages
+        ]
+
+    def test_a_refusal_between_a_call_and_its_result_stays_one(self) -> None:
+        items = [
+            {"role": "assistant", "content": "A"},
+            {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+            {"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]},
+            {"type": "function_call_output", "call_id": "c", "output": "y"},
+        ]
+        first, _ = responses.parse_request(asked(input=items)).messages
+        assert first.content == [{"type": "text", "text": "A"}, {"type": "refusal", "refusal": "no"}]
 
     @pytest.mark.parametrize(
         ("message", "param"),

@@ -49,16 +49,23 @@ class Noted:
     """What a request holds that only this dialect has: hints, and what it would be another answer without."""
 
     def __init__(self) -> None:
-        self.others: list[str] = []
-        self.needs: list[str] = []
+        # Once each and in order: a request may hold a hundred thousand of them, so none may cost a search among the others.
+        self._others: dict[str, None] = {}
+        self._needs: dict[str, None] = {}
+
+    @property
+    def others(self) -> list[str]:
+        return list(self._others)
+
+    @property
+    def needs(self) -> list[str]:
+        return list(self._needs)
 
     def hint(self, name: str) -> None:
-        if name not in self.others:
-            self.others.append(name)
+        self._others[name] = None
 
     def need(self, name: str) -> None:
-        if name not in self.needs:
-            self.needs.append(name)
+        self._needs[name] = None
 
 
 def read_messages(system: str | list[Block] | None, turns: Sequence[Turn], noted: Noted) -> list[Message]:
@@ -182,11 +189,12 @@ def write_messages(
     """
     system: list[dict[str, Any]] = []
     turns: list[dict[str, Any]] = []
+    hints: dict[str, None] = {}
     for number, message in enumerate(messages):
         path = f"messages[{number}]"
-        blocks = _write_content(message.content, f"{path}.content", target, dropped)
-        if message.name is not None and "messages.name" not in dropped:
-            dropped.append("messages.name")
+        blocks = _write_content(message.content, f"{path}.content", target, hints)
+        if message.name is not None:
+            hints["messages.name"] = None
         match message.role:
             case "system" | "developer":
                 if any(block["type"] != "text" for block in blocks):
@@ -212,11 +220,12 @@ def write_messages(
         # The API wants the results first.
         turn["content"].sort(key=lambda block: block["type"] != "tool_result")
         turn["content"] = _as_text(turn["content"])
+    dropped += hints
     return system, turns
 
 
 def _write_content(
-    content: str | list[dict[str, Any]] | None, path: str, target: str, dropped: list[str]
+    content: str | list[dict[str, Any]] | None, path: str, target: str, hints: dict[str, None]
 ) -> list[dict[str, Any]]:
     if not isinstance(content, list):
         return [{"type": "text", "text": content}] if content else []
@@ -226,9 +235,7 @@ def _write_content(
         if block is not None:
             blocks.append(block)
         if block is not None and block["type"] == "image" and _has_detail(part):
-            hint = "messages.image_url.detail"
-            if hint not in dropped:
-                dropped.append(hint)
+            hints["messages.image_url.detail"] = None
     return blocks
 
 

@@ -6,6 +6,7 @@ The address says which model is asked for and whether the answer is to stream; h
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 import msgspec
@@ -232,9 +233,12 @@ class _Conversation:
     def __init__(self, needs: list[str]) -> None:
         self.messages: list[Message] = []
         self._needs = needs
-        self._open: list[tuple[str, str]] = []
-        """Calls without an answer yet: name and id."""
         self._number = 0
+        """Of the last call."""
+        self._open: dict[str, deque[tuple[int, str]]] = {}
+        """By the name of the function, the numbers and ids of the calls that may be without an answer yet."""
+        self._answered: dict[str, int] = {}
+        """By id, up to which number its calls have their answer."""
 
     def add(self, content: _Content) -> None:
         said: list[dict[str, Any]] = []
@@ -266,18 +270,26 @@ class _Conversation:
     def _call(self, call: _Call) -> dict[str, Any]:
         self._number += 1
         number = call.id or f"call_{self._number}"
-        self._open.append((call.name, number))
+        self._open.setdefault(call.name, deque()).append((self._number, number))
         args = call.args or {}
         raw = args.get(RAW)
         text = raw if isinstance(raw, str) and len(args) == 1 else _json(args)
         return {"id": number, "type": "function", "function": {"name": call.name, "arguments": text}}
 
+    def _first_open(self, name: str) -> str | None:
+        """The id of the first call of a function that has no answer yet."""
+        calls = self._open.get(name)
+        while calls:
+            number, id = calls[0]
+            if number > self._answered.get(id, 0):
+                return id
+            calls.popleft()
+        return None
+
     def _result(self, result: _Result) -> Message:
-        number = result.id
-        if not number:
-            # Without an id, it answers the first open call of that function.
-            number = next((id for name, id in self._open if name == result.name), f"call_{result.name}")
-        self._open = [one for one in self._open if one[1] != number]
+        # Without an id, it answers the first open call of that function.
+        number = result.id or self._first_open(result.name) or f"call_{result.name}"
+        self._answered[number] = self._number
         told = result.response or {}
         word = next((word for word in ("result", "output", "error") if told.keys() == {word}), None)
         value = told[word] if word else told

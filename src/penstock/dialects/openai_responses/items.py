@@ -11,43 +11,92 @@ from penstock.exceptions import Refused
 NAME = "openai-responses"
 
 
+class _Turn:
+    """A message, and the results of its calls: elsewhere nothing may stand between them, here anything may."""
+
+    __slots__ = ("message", "open", "results", "said")
+
+    def __init__(self, message: Message) -> None:
+        self.message = message
+        self.said = [] if message.content is None else [message.content]
+        self.results: list[Message] = []
+        self.open: set[str] = set()
+        """Calls whose results are still to come."""
+
+    @property
+    def takes_words(self) -> bool:
+        """What the assistant says now stands between its calls and their results: it belongs to the message before them."""
+        return bool(self.open) or (bool(self.message.tool_calls) and not self.results and not self.said)
+
+    @property
+    def takes_calls(self) -> bool:
+        """Words, and the calls that follow them, are one message elsewhere."""
+        return self.message.role == "assistant" and not self.results
+
+    def call(self, call: dict[str, Any], *, answered: bool) -> None:
+        if self.message.tool_calls is None:
+            self.message.tool_calls = []
+        self.message.tool_calls.append(call)
+        if answered:
+            self.open.add(call["id"])
+
+    def messages(self) -> list[Message]:
+        texts = [content for content in self.said if isinstance(content, str)]
+        if len(texts) == len(self.said):
+            self.message.content = "\n\n".join(texts) if texts else None
+        else:
+            self.message.content = [part for content in self.said for part in _parts_of(content)]
+        return [self.message, *self.results]
+
+
+def _parts_of(content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+
 def read_items(items: Sequence[dict[str, Any]]) -> tuple[list[Message], list[str], list[str]]:
     """The messages of `input`, and of its items the hints and the needs that no message can tell. Raises Refused (400)."""
-    messages: list[Message] = []
+    turns: list[_Turn] = []
+    callers: dict[str, _Turn] = {}
+    answered = {
+        id
+        for item in items
+        if item.get("type") == "function_call_output" and isinstance(id := item.get("call_id"), str)
+    }
     others: list[str] = []
     needs: list[str] = []
     for number, item in enumerate(items):
         match item.get("type", "message"):
             case "message":
                 message = _read_message(item, number, needs)
-                last = messages[-1] if messages else None
-                if message.role == "assistant" and last is not None and last.tool_calls and last.content is None:
-                    # Nothing may stand between a call and its result elsewhere: what it said meanwhile comes before.
-                    last.content = message.content
+                if message.role == "assistant" and message.content is not None and turns and turns[-1].takes_words:
+                    turns[-1].said.append(message.content)
                 else:
-                    messages.append(message)
+                    turns.append(_Turn(message))
             case "function_call":
-                call = {
-                    "id": _text(item, "call_id", number),
-                    "type": "function",
-                    "function": {"name": _text(item, "name", number), "arguments": _text(item, "arguments", number)},
-                }
-                last = messages[-1] if messages else None
-                # Words, and the calls that follow them, are one message elsewhere.
-                if last is not None and last.role == "assistant":
-                    last.tool_calls = [*(last.tool_calls or []), call]
-                else:
-                    messages.append(Message("assistant", None, tool_calls=[call]))
+                id = _text(item, "call_id", number)
+                function = {"name": _text(item, "name", number), "arguments": _text(item, "arguments", number)}
+                if not turns or not turns[-1].takes_calls:
+                    turns.append(_Turn(Message("assistant", None)))
+                turns[-1].call({"id": id, "type": "function", "function": function}, answered=id in answered)
+                callers[id] = turns[-1]
             case "function_call_output":
                 output = item.get("output")
                 content = output if isinstance(output, str) else _read_parts(output, number, needs)
-                messages.append(Message("tool", content, tool_call_id=_text(item, "call_id", number)))
+                id = _text(item, "call_id", number)
+                result = Message("tool", content, tool_call_id=id)
+                caller = callers.get(id)
+                if caller is None:
+                    turns.append(_Turn(result))
+                else:
+                    caller.results.append(result)
+                    caller.open.discard(id)
             case "reasoning":
                 others.append("input.reasoning")
             case str(kind):
                 needs.append(f"input.{kind[:40]}")
             case _:
                 raise Refused(400, "invalid_request", f"input[{number}] has no type", param=f"input[{number}].type")
+    messages = [message for turn in turns for message in turn.messages()]
     return messages, list(dict.fromkeys(others)), list(dict.fromkeys(needs))
 
 
@@ -101,9 +150,9 @@ def write_items(messages: Sequence[Message], dropped: list[str]) -> tuple[str | 
     """
     instructions: str | None = None
     items: list[dict[str, Any]] = []
+    if any(message.name is not None for message in messages):
+        dropped.append("messages.name")
     for number, message in enumerate(messages):
-        if message.name is not None and "messages.name" not in dropped:
-            dropped.append("messages.name")
         if number == 0 and message.role in ("system", "developer") and isinstance(message.content, str):
             instructions = message.content
             continue

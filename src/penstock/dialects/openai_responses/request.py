@@ -90,7 +90,7 @@ def parse_request(body: bytes) -> Request:
                 )
             )
         else:
-            needs = [*needs, "tools"]
+            needs.append("tools")
     return Request(
         dialect=NAME,
         model=asked.model,

@@ -37,16 +37,23 @@ class Noted:
     """What a request holds that only this dialect has: hints, and what it would be another answer without."""
 
     def __init__(self) -> None:
-        self.others: list[str] = []
-        self.needs: list[str] = []
+        # Once each and in order: a request may hold a hundred thousand of them, so none may cost a search among the others.
+        self._others: dict[str, None] = {}
+        self._needs: dict[str, None] = {}
+
+    @property
+    def others(self) -> list[str]:
+        return list(self._others)
+
+    @property
+    def needs(self) -> list[str]:
+        return list(self._needs)
 
     def hint(self, name: str) -> None:
-        if name not in self.others:
-            self.others.append(name)
+        self._others[name] = None
 
     def need(self, name: str) -> None:
-        if name not in self.needs:
-            self.needs.append(name)
+        self._needs[name] = None
 
 
 def read_messages(asked: Sequence[UIMessage], noted: Noted) -> list[Message]:
@@ -185,17 +192,18 @@ def write_messages(messages: Sequence[Message], target: str, dropped: list[str])
     """The UI messages that say the same; hints that can't be told are added to `dropped`. Raises Refused (400)."""
     told: list[dict[str, Any]] = []
     calls: dict[str, Part] = {}
+    hints: dict[str, None] = {}
     for number, message in enumerate(messages):
         path = f"messages[{number}]"
-        if message.name is not None and "messages.name" not in dropped:
-            dropped.append("messages.name")
+        if message.name is not None:
+            hints["messages.name"] = None
         if message.role == "tool":
             _write_result(message, calls, path, target)
             continue
         role = "system" if message.role == "developer" else message.role
         if role not in ("system", "user", "assistant"):
             raise unsupported(f"{path}.role", target)
-        parts = _write_content(message.content, f"{path}.content", target, dropped)
+        parts = _write_content(message.content, f"{path}.content", target, hints)
         if role == "assistant":
             calls = calls if told and told[-1]["role"] == role else {}
             parts = [{"type": "step-start"}, *parts]
@@ -209,6 +217,7 @@ def write_messages(messages: Sequence[Message], target: str, dropped: list[str])
         elif role == "system" and any(part["type"] != "text" for part in parts):
             raise unsupported(f"{path}.content", target)
         told.append({"id": f"msg_{len(told)}", "role": role, "parts": parts})
+    dropped += hints
     return told
 
 
@@ -251,19 +260,19 @@ def _write_result(message: Message, calls: dict[str, Part], path: str, target: s
         part |= {"state": "output-available", "output": message.text}
 
 
-def _write_content(content: str | list[Part] | None, path: str, target: str, dropped: list[str]) -> list[Part]:
+def _write_content(content: str | list[Part] | None, path: str, target: str, hints: dict[str, None]) -> list[Part]:
     if not isinstance(content, list):
         return [{"type": "text", "text": content}] if content else []
-    return [_write_part(part, f"{path}[{i}]", target, dropped) for i, part in enumerate(content)]
+    return [_write_part(part, f"{path}[{i}]", target, hints) for i, part in enumerate(content)]
 
 
-def _write_part(part: Part, path: str, target: str, dropped: list[str]) -> Part:
+def _write_part(part: Part, path: str, target: str, hints: dict[str, None]) -> Part:
     match part:
         case {"type": "text", "text": str(text)} | {"type": "refusal", "refusal": str(text)}:
             return {"type": "text", "text": text}
         case {"type": "image_url", "image_url": {"url": str(url), **more}}:
-            if more.get("detail") not in (None, "auto") and "messages.image_url.detail" not in dropped:
-                dropped.append("messages.image_url.detail")
+            if more.get("detail") not in (None, "auto"):
+                hints["messages.image_url.detail"] = None
             media_type = _type_of(url)
             return _file(url, media_type if media_type.startswith("image/") else "image/*")
         case {"type": "file", "file": {"file_data": str(url), **more}} if url[:5].lower() == "data:":
