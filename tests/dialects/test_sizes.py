@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 
 from penstock.dialects import DIALECTS
+from penstock.dialects.base import Ending
+from penstock.wire.events import Done, Event, Finish, Token, ToolCall
+from tests.dialects.answers import ABOUT, START
 
 MOST_SECONDS = 8.0
 """Of the processor's time, not the clock's: machines that run tests are busy."""
@@ -90,3 +93,60 @@ def test_hints_in_messages_are_noted_in_one_go(target: str) -> None:
     request = DIALECTS["openai-chat"].parse_request(body)
     dropped = at_once(lambda: DIALECTS[target].encode_request(request, "m")).dropped
     assert list(dropped).count("messages.name") == 1
+
+
+MANY = 20_000
+NAMED: list[Event] = [ToolCall(n, f"c{n}", "f") for n in range(MANY)]
+ANSWERS: dict[str, list[Event]] = {
+    "calls that are not finished": [*NAMED, *(ToolCall(n, arguments='{"a":1') for n in range(MANY))],
+    "calls that are finished in turns": [*NAMED, *(ToolCall(n, arguments="{}") for n in range(MANY))],
+    "calls that nobody named": [ToolCall(n, arguments="{") for n in range(MANY)],
+    "words beside calls that are not finished": [*NAMED, *[Token("x")] * MANY],
+    "a call in many pieces": [ToolCall(0, "c", "f", "["), *[ToolCall(0, arguments="[],")] * (10 * MANY)],
+    "a call in many pieces that nobody named": [*[ToolCall(0, arguments="x" * 200)] * (3 * MANY)],
+    "a call that goes wrong": [ToolCall(0, "c", "f", "{a}"), *[ToolCall(0, arguments="{}"), Token("x")] * MANY],
+    "many choices": [Token("x", n) for n in range(MANY)] + [Finish("completed", n) for n in range(MANY)],
+    "many ends": [*NAMED, *[Finish("tool_calls")] * MANY],
+}
+
+
+@pytest.mark.parametrize("dialect", ["anthropic", "gemini", "openai-responses", "ui-messages"])
+@pytest.mark.parametrize("what", ANSWERS)
+def test_an_answer_is_written_in_one_go(what: str, dialect: str) -> None:
+    encoder = DIALECTS[dialect].encoder(ABOUT, include_usage=True)
+
+    def write() -> int:
+        blocks = 0
+        for event in ANSWERS[what]:
+            blocks += len(encoder.encode([event]))
+            blocks += encoder.holds  # asked for with every entry of the log
+        return blocks + len(encoder.end(None, Done("completed")))
+
+    assert at_once(write)
+
+
+@pytest.mark.parametrize("dialect", ["anthropic", "gemini", "openai-responses", "ui-messages"])
+def test_an_answer_is_collected_in_one_go(dialect: str) -> None:
+    events = [START, *ANSWERS["calls that are finished in turns"], *[Token("x")] * MANY, Done("completed")]
+    assert at_once(lambda: DIALECTS[dialect].collect(ABOUT, events))
+
+
+DELTAS: dict[str, tuple[str, dict[str, str]]] = {
+    "text": ("text", {"type": "text_delta", "text": "x" * 100}),
+    "thoughts": ("thinking", {"type": "thinking_delta", "thinking": "x" * 100}),
+    "arguments": ("tool_use", {"type": "input_json_delta", "partial_json": '"' + "x" * 100}),
+    "citations": ("text", {"type": "citations_delta", "citation": "x"}),
+}
+
+
+@pytest.mark.parametrize("kind", DELTAS)
+def test_a_whole_answer_is_assembled_in_one_go(kind: str) -> None:
+    block, delta = DELTAS[kind]
+    told = [
+        {"type": "message_start", "message": {"usage": {}}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": block}},
+        *[{"type": "content_block_delta", "index": 0, "delta": delta}] * 200_000,
+    ]
+    blocks = [b"data: %b\n\n" % json.dumps(event).encode() for event in told]
+    end = Ending(None, None, Done("completed"), len(blocks))
+    assert at_once(lambda: DIALECTS["anthropic"].assemble(ABOUT, blocks, end))

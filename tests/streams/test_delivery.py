@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from typing import Any
 
 import pytest
@@ -110,6 +111,30 @@ def test_a_copy_goes_on_where_it_was_made(kind: Any, events: list[Event], at: in
     again = copy.deepcopy(packer)
     rest = [[*one.feed(events[at:]), *one.end(good=True)] for one in (packer, again)]
     assert rest[0] == rest[1]
+
+
+@pytest.mark.parametrize("kind", ["buffer", "tools"])
+@pytest.mark.parametrize("order", [1, -1])
+def test_many_calls_are_packed_in_one_go(kind: Any, order: int) -> None:
+    """With a look at all the others for each piece it would take minutes."""
+    numbers = range(30_000)[::order]
+    begun: list[Event] = [ToolCall(n, f"c{n}", "f", "{") for n in numbers]
+    before = time.process_time()
+    told = pack(kind, [*begun, *[ToolCall(0, arguments=" ")] * 30_000, *[Token("x")] * 30_000, Finish("tool_calls")])
+    assert problem([*begun, *[Token("x"), ToolCall(0, arguments=" ")] * 30_000], None) is not None
+    assert time.process_time() - before < 8
+    calls = [event.index for event in told if isinstance(event, ToolCall)]
+    assert set(calls) == set(numbers)
+    assert Finish("tool_calls") in told
+
+
+def test_calls_are_told_by_their_numbers() -> None:
+    calls: list[Event] = [ToolCall(n, f"c{n}", "f", "{}") for n in (2, 1, 3)]
+    packer = Packer("tools")
+    assert [packer.feed([call]) for call in calls] == [[], [], [calls[1], calls[0]]]
+    assert packer.holds
+    assert packer.feed([Finish("tool_calls")]) == [calls[2], Finish("tool_calls")]
+    assert not packer.holds
 
 
 # -- what is wrong with it ---------------------------------------------------------------------------------------------

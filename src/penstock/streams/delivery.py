@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from heapq import heappop, heappush
 from typing import Any, Literal
 
 import jsonschema
@@ -42,10 +43,8 @@ class _Part:
         return copied
 
     def takes(self, event: Event) -> bool:
-        """`event` is a piece of this part."""
+        """`event` is more of the same words."""
         first = self._first
-        if isinstance(first, ToolCall):
-            return isinstance(event, ToolCall) and (first.choice, first.index) == (event.choice, event.index)
         return (
             isinstance(event, Token | Reasoning | Refusal)
             and type(event) is type(first)
@@ -61,11 +60,6 @@ class _Part:
                 self._first = ToolCall(
                     first.index, event.id if id is None else id, event.name if name is None else name, "", first.choice
                 )
-
-    def call_of(self, choice: int, before: int | None) -> bool:
-        """It is a call of `choice`, with a number less than `before` if that is given."""
-        first = self._first
-        return isinstance(first, ToolCall) and first.choice == choice and (before is None or first.index < before)
 
     @property
     def whole(self) -> Event:
@@ -93,12 +87,15 @@ class Packer:
 
     def __init__(self, delivery: Delivery) -> None:
         self._all = delivery == "buffer"
-        self._held: list[_Part] = []
+        self._held = _Parts()
+        """With `buffer`: everything."""
+        self._calls: dict[int, _Calls] = {}
+        """With `tools`: the calls that are not whole yet, by choice."""
 
     @property
     def holds(self) -> bool:
         """It was told something that it has not given yet."""
-        return bool(self._held)
+        return bool(self._held.parts or self._calls)
 
     def feed(self, events: Iterable[Event]) -> list[Event]:
         """What is to be told now."""
@@ -108,36 +105,83 @@ class Packer:
                 told.append(event)
             elif self._all:
                 if not isinstance(event, Segment):  # whole parts have no seams
-                    _merge(self._held, event)
+                    self._held.add(event)
             elif isinstance(event, ToolCall):
-                told += self._take(event.choice, event.index)
-                _merge(self._held, event)
+                calls = self._calls.get(event.choice)
+                if calls is None:
+                    calls = self._calls[event.choice] = _Calls()
+                told += calls.before(event.index)
+                calls.add(event)
             else:
                 if isinstance(event, Finish):
-                    told += self._take(event.index, None)
+                    told += self._rest(event.index)
                 told.append(event)
         return told
 
     def end(self, *, good: bool) -> list[Event]:
         """The rest. Of an answer that did not end well, nothing: a part that is not whole is none."""
-        held, self._held = self._held, []
-        return [part.whole for part in held] if good else []
+        held, self._held = self._held, _Parts()
+        told = [*held.whole, *(event for choice in list(self._calls) for event in self._rest(choice))]
+        return told if good else []
 
-    def _take(self, choice: int, before: int | None) -> list[Event]:
-        """The held calls of a choice, only those before number `before` if it is given."""
-        taken = [part for part in self._held if part.call_of(choice, before)]
-        if taken:
-            self._held = [part for part in self._held if not part.call_of(choice, before)]
-        return [part.whole for part in taken]
+    def _rest(self, choice: int) -> list[Event]:
+        """All held calls of a choice."""
+        calls = self._calls.pop(choice, None)
+        return [] if calls is None else calls.before(None)
 
 
-def _merge(held: list[_Part], event: Event) -> None:
-    """Add `event` to what is held: text to text of the same kind that stands last, a call's pieces to their call."""
-    for part in reversed(held) if isinstance(event, ToolCall) else held[-1:]:
-        if part.takes(event):
+class _Parts:
+    """What is held, in the order in which it began: text with text of its kind that stands last, pieces with their call."""
+
+    __slots__ = ("_calls", "parts")
+
+    def __init__(self) -> None:
+        self.parts: list[_Part] = []
+        self._calls: dict[tuple[int, int], _Part] = {}
+
+    def add(self, event: Event) -> None:
+        part = None
+        if isinstance(event, ToolCall):
+            part = self._calls.get((event.choice, event.index))
+        elif self.parts and self.parts[-1].takes(event):
+            part = self.parts[-1]
+        if part is not None:
             part.add(event)
             return
-    held.append(_Part(event))
+        part = _Part(event)
+        self.parts.append(part)
+        if isinstance(event, ToolCall):
+            self._calls[event.choice, event.index] = part
+
+    @property
+    def whole(self) -> list[Event]:
+        return [part.whole for part in self.parts]
+
+
+class _Calls:
+    """The calls of one choice that are held: each is told once another with a higher number goes on."""
+
+    __slots__ = ("_numbers", "_parts")
+
+    def __init__(self) -> None:
+        self._parts: dict[int, _Part] = {}
+        self._numbers: list[int] = []
+        """Theirs, as a heap: to ask for those below a number must not cost a look at all the others."""
+
+    def add(self, event: ToolCall) -> None:
+        part = self._parts.get(event.index)
+        if part is None:
+            self._parts[event.index] = _Part(event)
+            heappush(self._numbers, event.index)
+        else:
+            part.add(event)
+
+    def before(self, number: int | None) -> list[Event]:
+        """Those below `number`, or all, which are then held no more."""
+        told: list[Event] = []
+        while self._numbers and (number is None or self._numbers[0] < number):
+            told.append(self._parts.pop(heappop(self._numbers)).whole)
+        return told
 
 
 def problem(events: Iterable[Event], response_format: Mapping[str, Any] | None) -> str | None:
@@ -145,21 +189,21 @@ def problem(events: Iterable[Event], response_format: Mapping[str, Any] | None) 
 
     Tool arguments must be JSON objects; an answer with a `response_format` must be JSON, and fit its schema if it has one.
     """
-    held: list[_Part] = []
+    held = _Parts()
     for event in events:
         if not isinstance(event, Reasoning | Start):
-            _merge(held, event)
-    texts: dict[int, str] = {}
-    for event in (part.whole for part in held):
+            held.add(event)
+    texts: dict[int, list[str]] = {}
+    for event in held.whole:
         if isinstance(event, ToolCall):
             if not isinstance(_json(event.arguments or "{}"), dict):
                 return f"the arguments of tool call {event.index} ({event.name}) are not a JSON object"
         elif isinstance(event, Token):
-            texts[event.index] = texts.get(event.index, "") + event.text
+            texts.setdefault(event.index, []).append(event.text)
     if response_format is None:
         return None
     for text in texts.values():
-        value = _json(text)
+        value = _json("".join(text))
         if value is _NOTHING:
             return "the answer is not JSON, which response_format asks for"
         described = response_format.get("json_schema")

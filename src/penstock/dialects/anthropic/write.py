@@ -5,6 +5,7 @@ Of several choices only the first is told: this dialect has one answer.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,6 +13,7 @@ import msgspec
 
 from penstock.dialects.anthropic.errors import error_block
 from penstock.dialects.base import Description, Ending
+from penstock.dialects.brackets import Brackets
 from penstock.wire.events import (
     Done,
     Event,
@@ -64,7 +66,7 @@ def as_input(arguments: str) -> dict[str, Any]:
 class _Part:
     """A content block: told so far as `pieces` say nothing; the rest waits for its turn."""
 
-    __slots__ = ("_depth", "_escaped", "_quoted", "id", "kind", "name", "opened", "pieces", "whole")
+    __slots__ = ("_brackets", "id", "kind", "name", "opened", "over", "pieces", "whole")
 
     def __init__(self, kind: str, id: str = "") -> None:
         self.kind = kind
@@ -74,26 +76,16 @@ class _Part:
         self.pieces: list[str] = []
         self.whole = kind != "tool_use"
         """It may be closed: nothing that belongs to it can follow, or what follows may as well be in another block."""
-        self._depth = 0
-        self._quoted = self._escaped = False
+        self.over = False
+        """It has been closed: what still comes for it is lost."""
+        self._brackets = Brackets()
 
     def add(self, text: str) -> None:
         """The next piece. A call is whole with the bracket that closes its arguments."""
         self.pieces.append(text)
         if self.whole:
             return
-        for mark in text:
-            if self._escaped:
-                self._escaped = False
-            elif mark == '"':
-                self._quoted = not self._quoted
-            elif self._quoted:
-                self._escaped = mark == "\\"
-            elif mark in "{[":
-                self._depth += 1
-            elif mark in "}]":
-                self._depth -= 1
-                self.whole = self._depth <= 0
+        self.whole = self._brackets.feed(text)
 
     @property
     def content(self) -> dict[str, Any]:
@@ -117,7 +109,7 @@ class MessagesEncoder:
         self._begun = False
         self._index = 0
         """Of the first of `_parts`."""
-        self._parts: list[_Part] = []
+        self._parts: deque[_Part] = deque()
         """The open block, and those that wait."""
         self._calls: dict[int, _Part] = {}
         self._reason: str | None = None
@@ -186,7 +178,7 @@ class MessagesEncoder:
             self._parts.append(part)
         # Both come once; some upstreams repeat them in every piece.
         part.name = part.name or piece.name or ""
-        if piece.arguments and part in self._parts:
+        if piece.arguments and not part.over:
             part.add(piece.arguments)
         self._tell(blocks)
 
@@ -215,7 +207,7 @@ class MessagesEncoder:
             self._stop(blocks)
 
     def _stop(self, blocks: list[bytes]) -> None:
-        del self._parts[0]
+        self._parts.popleft().over = True
         blocks.append(_block("content_block_stop", index=self._index))
         self._index += 1
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from penstock.dialects.base import Description, Ending
+from penstock.dialects.brackets import Brackets
 from penstock.dialects.gemini.errors import error_block
 from penstock.dialects.gemini.schema import arguments_object, told_arguments
 from penstock.exceptions import Refused, UpstreamFailed
@@ -30,55 +31,70 @@ Part = dict[str, Any]
 class _Call:
     """A function call whose pieces are still coming."""
 
-    __slots__ = ("id", "name", "pieces")
+    __slots__ = ("_brackets", "id", "name", "pieces", "whole")
 
     def __init__(self) -> None:
         self.id = ""
         self.name = ""
         self.pieces: list[str] = []
+        self.whole = False
+        """The arguments have come to their end."""
+        self._brackets = Brackets()
 
-    @property
-    def arguments(self) -> str:
-        return "".join(self.pieces)
+    def add(self, piece: str) -> None:
+        self.pieces.append(piece)
+        if self._brackets.closed:
+            # After the end only white space may come.
+            self.whole = self.whole and not piece.strip(" \t\r\n")
+        elif self._brackets.feed(piece):
+            # Now it is an object, or it never will be: so it is read but once.
+            self.whole = arguments_object("".join(self.pieces)) is not None
 
     def part(self) -> Part:
         call: dict[str, Any] = {"id": self.id} if self.id else {}
-        return {"functionCall": {**call, "name": self.name, "args": told_arguments(self.arguments)}}
+        return {"functionCall": {**call, "name": self.name, "args": told_arguments("".join(self.pieces))}}
 
 
 class _Choice:
     """What one choice holds back."""
 
-    __slots__ = ("calls", "reason")
+    __slots__ = ("_whole", "calls", "reason")
 
     def __init__(self) -> None:
         self.calls: dict[int, _Call] = {}
         self.reason: str | None = None
+        self._whole: set[int] = set()
+        """The calls whose arguments have come to their end: only these are looked through when something else comes."""
 
     def take(self, piece: ToolCall) -> list[Part]:
         """Add a piece; gives the calls that are complete now that another one goes on."""
         known = self.calls.get(piece.index)
-        # Some upstreams number every call 0: another id is another call.
-        renewed = known is not None and piece.id and known.id and piece.id != known.id
-        told = []
-        for index, call in list(self.calls.items()) if known is None or renewed else ():
+        told: list[Part] = []
+        if known is None:
             # Pieces of several calls may take turns: one that is not whole yet waits on.
-            if index == piece.index or arguments_object(call.arguments) is not None:
-                told.append(self.calls.pop(index).part())
+            told = self.let_go_complete()
+        elif piece.id and known.id and piece.id != known.id:
+            # Some upstreams number every call 0: another id is another call.
+            self._whole.add(piece.index)
+            told = self.let_go_complete()
         call = self.calls.setdefault(piece.index, _Call())
         call.id = call.id or piece.id or ""
         call.name = call.name or piece.name or ""
-        call.pieces.append(piece.arguments)
+        call.add(piece.arguments)
+        if call.whole:
+            self._whole.add(piece.index)
+        else:
+            self._whole.discard(piece.index)
         return told
 
     def let_go_complete(self) -> list[Part]:
         """The calls whose arguments have come to their end: something else has come. The others wait on."""
-        whole = [index for index, call in sorted(self.calls.items()) if arguments_object(call.arguments) is not None]
-        return [self.calls.pop(index).part() for index in whole]
+        whole, self._whole = self._whole, set()
+        return [self.calls.pop(index).part() for index in sorted(whole)]
 
     def let_go(self) -> list[Part]:
         """All calls that were held back: no more will come."""
-        calls, self.calls = self.calls, {}
+        calls, self.calls, self._whole = self.calls, {}, set()
         return [call.part() for _, call in sorted(calls.items())]
 
     def let_go_whole(self) -> list[Part]:
@@ -91,10 +107,12 @@ class _Choice:
 class _Parts:
     """Events -> parts of choices."""
 
-    __slots__ = ("choices",)
+    __slots__ = ("_holding", "choices")
 
     def __init__(self) -> None:
         self.choices: dict[int, _Choice] = {}
+        self._holding: set[int] = set()
+        """The choices of which something waits."""
 
     def of(self, event: Event) -> list[tuple[int, Part]]:
         """The parts that are complete with this event, each with its choice's index."""
@@ -112,15 +130,23 @@ class _Parts:
                 parts = choice.let_go()
             case _:
                 return []  # Usage, Error and Done come through end()
+        choice = self.choice(index)
+        if choice.calls or choice.reason:
+            self._holding.add(index)
+        else:
+            self._holding.discard(index)
         return [(index, part) for part in parts]
 
     @property
     def holds(self) -> bool:
         """Something of a choice waits: calls, or how it ended."""
-        return any(choice.calls or choice.reason for choice in self.choices.values())
+        return bool(self._holding)
 
     def choice(self, index: int) -> _Choice:
-        return self.choices.setdefault(index, _Choice())
+        choice = self.choices.get(index)
+        if choice is None:
+            choice = self.choices[index] = _Choice()
+        return choice
 
     def rest(self, *, cut: bool) -> list[tuple[int, Part]]:
         """The parts that were held back to the answer's end."""

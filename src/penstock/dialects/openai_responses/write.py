@@ -40,6 +40,17 @@ class _Open:
         return "".join(self.said)
 
 
+class _Nameless:
+    """A call that waits for its name, without which none can be told."""
+
+    def __init__(self) -> None:
+        self.id: str | None = None
+        self.arguments: list[str] = []
+
+    def call(self, index: int, name: str | None) -> ToolCall:
+        return ToolCall(index, self.id, name, "".join(self.arguments))
+
+
 class ResponsesEncoder:
     """Events -> blocks. Only the first choice can be told."""
 
@@ -51,7 +62,7 @@ class ResponsesEncoder:
         self._items = 0
         self._item: _Open | None = None
         self._calls: dict[int, _Open] = {}
-        self._nameless: dict[int, ToolCall] = {}  # calls that wait for their names, without which none can be told
+        self._nameless: dict[int, _Nameless] = {}
         self._latest = 0  # the item that the last piece belongs to
         self._reason: str | None = None
 
@@ -134,12 +145,15 @@ class ResponsesEncoder:
         self._begin(blocks)
         item = self._calls.get(piece.index)
         if item is None:
-            if (held := self._nameless.pop(piece.index, None)) is not None:
-                id, name = held.id or piece.id, held.name or piece.name
-                piece = ToolCall(piece.index, id, name, held.arguments + piece.arguments)
+            held = self._nameless.get(piece.index)
+            if held is None:
+                held = self._nameless[piece.index] = _Nameless()
+            held.id = held.id or piece.id
+            held.arguments.append(piece.arguments)
             if not piece.name:
-                self._nameless[piece.index] = piece
                 return
+            del self._nameless[piece.index]
+            piece = held.call(piece.index, piece.name)
             item = self._open_call(piece, blocks)
         self._add(item, piece.arguments, blocks)
 
@@ -180,7 +194,8 @@ class ResponsesEncoder:
 
     def _close(self, blocks: list[bytes], outcome: str) -> None:
         """Whatever is open is done; the last of it was cut short, if the answer was."""
-        for call in self._nameless.values():
+        for index, held in self._nameless.items():
+            call = held.call(index, None)
             self._add(self._open_call(call, blocks), call.arguments, blocks)
         self._nameless.clear()
         cut = (self._reason or outcome) in REASONS

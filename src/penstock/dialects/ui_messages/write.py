@@ -26,13 +26,13 @@ _FINISH_REASON = {
 class _Call:
     """One call of a tool. Nothing is told of it before its name is known."""
 
-    __slots__ = ("arguments", "closed", "id", "name", "opened")
+    __slots__ = ("arguments", "id", "name", "opened")
 
     def __init__(self) -> None:
         self.id = ""
         self.name = ""
         self.arguments: list[str] = []
-        self.opened = self.closed = False
+        self.opened = False
 
 
 class UIEncoder:
@@ -42,7 +42,19 @@ class UIEncoder:
     the answer ends, for nothing else says that no more will come.
     """
 
-    __slots__ = ("_about", "_begun", "_calls", "_ids", "_kind", "_part", "_parts", "_reason", "_refused")
+    __slots__ = (
+        "_about",
+        "_begun",
+        "_calls",
+        "_closed",
+        "_ids",
+        "_kind",
+        "_part",
+        "_parts",
+        "_reason",
+        "_refused",
+        "_unnamed",
+    )
 
     def __init__(self, about: Description) -> None:
         self._about = about
@@ -53,13 +65,17 @@ class UIEncoder:
         """Its id."""
         self._parts = 0
         self._calls: dict[int, _Call] = {}
+        """Those whose input is not whole yet, or may not be."""
+        self._closed: set[int] = set()
+        self._unnamed = 0
+        """How many of the calls wait for their names."""
         self._ids: set[str] = set()
         self._reason: str | None = None
         self._refused = False
 
     @property
     def holds(self) -> bool:
-        return self._reason is not None or any(not call.opened for call in self._calls.values())
+        return self._reason is not None or self._unnamed > 0
 
     def encode(self, events: Iterable[Event]) -> list[bytes]:
         blocks: list[bytes] = []
@@ -95,7 +111,7 @@ class UIEncoder:
         if usage is not None and usage.source != "unknown":
             metadata["usage"] = {name: n for name, n in msgspec.to_builtins(usage).items() if n is not None}
         reason = self._reason or last.outcome
-        if reason == "completed" and (self._refused or self._calls):
+        if reason == "completed" and (self._refused or self._closed):
             # Some upstreams say that they just stopped when they called or refused.
             reason = "content_filter" if self._refused else "tool_calls"
         finish = _block("finish", finishReason=_FINISH_REASON[reason], messageMetadata=metadata)
@@ -130,9 +146,12 @@ class UIEncoder:
 
     def _call(self, piece: ToolCall, blocks: list[bytes]) -> None:
         self._begin(blocks)
-        call = self._calls.setdefault(piece.index, _Call())
-        if call.closed:
+        if piece.index in self._closed:
             return
+        call = self._calls.get(piece.index)
+        if call is None:
+            call = self._calls[piece.index] = _Call()
+            self._unnamed += 1
         if piece.arguments:
             call.arguments.append(piece.arguments)
         if call.opened:
@@ -147,6 +166,7 @@ class UIEncoder:
     def _open(self, index: int, call: _Call, blocks: list[bytes]) -> None:
         self._stop(blocks)
         call.opened = True
+        self._unnamed -= 1
         call.id = call.id or f"call_{self._about.stream}_{index}"
         while call.id in self._ids:
             call.id += f"_{index}"  # the client tells calls apart by nothing else
@@ -159,12 +179,11 @@ class UIEncoder:
     def _close(self, blocks: list[bytes]) -> None:
         """End the open part and every call."""
         self._stop(blocks)
-        for index, call in self._calls.items():
-            if call.closed:
-                continue
+        calls, self._calls = self._calls, {}
+        for index, call in calls.items():
             if not call.opened:
                 self._open(index, call, blocks)
-            call.closed = True
+            self._closed.add(index)
             blocks.append(_whole(call))
 
 
