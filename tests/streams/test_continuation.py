@@ -183,3 +183,15 @@ async def test_without_continuation_a_cut_is_the_end() -> None:
     stage.attempt("a").ended()
     assert isinstance(stage.last, Error)
     assert not stage.asked("b")
+
+
+async def test_what_events_can_not_tell_is_no_good_end() -> None:
+    stage = Stage("gemini", plan=PLAN)
+    image = b'data: {"candidates":[{"content":{"parts":[{"inlineData":{"mimeType":"image/png","data":"AA=="}}]}}]}\n\n'
+    stopped = b'data: {"candidates":[{"content":{"parts":[]},"finishReason":"STOP"}]}\n\n'
+    stage.answers("a", image, stopped)
+    stage.attempt("a").ended()
+    assert isinstance(stage.last, Error)
+    assert stage.last.code == "unsupported_translation"
+    assert names(stage)[-1] == "error"
+    assert stage.course.heard == ["a won", "a completed"]

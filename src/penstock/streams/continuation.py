@@ -28,6 +28,8 @@ class Continuation:
         self._said: list[str] = []
         self._plain = request.choices == 1
         self._segment = 0
+        self.untold: Error | None = None
+        """What an attempt's answer holds and events can't tell: its end, if it would be a good one."""
         self._cut = ""  # white space at the end of what was said, which prefills may not end with
 
     def begin(self, dialect: str) -> None:
@@ -44,7 +46,10 @@ class Continuation:
         assert self._decoder is not None
         for event in self._decoder.decode(block):
             match event:
-                case Start() | Usage() | Done() | Error() | Segment():
+                case Error():
+                    self.untold = event
+                    continue
+                case Start() | Usage() | Done() | Segment():
                     continue  # all of these are ours to say
                 case Token(text, 0):
                     told = self._new(text)

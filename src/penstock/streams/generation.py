@@ -294,7 +294,9 @@ class Generation:
     def _inspect(self, last: Done) -> None:
         if self.over:
             return
-        if last.outcome in ("completed", "tool_calls"):
+        if self._continuation is not None and self._continuation.untold is not None:
+            self._finish(self._continuation.untold, None)
+        elif last.outcome in ("completed", "tool_calls"):
             inspect(self.stream, lambda wrong: self._inspected(last, wrong))
         else:
             self._finish(last, None)

@@ -15,7 +15,7 @@ from penstock.dialects import DIALECTS
 from penstock.dialects.base import Decoder, Encoder, Ending
 from penstock.streams.delivery import Packer
 from penstock.streams.framing import MARK, UNSEEN, Format, Group, blocks_seen, frame
-from penstock.wire.events import Done, Start, Terminal, Usage
+from penstock.wire.events import Done, Error, Start, Terminal, Usage
 
 if TYPE_CHECKING:
     from penstock.streams.reader import Reader
@@ -148,7 +148,19 @@ class UnseenView:
 class Cursor:
     """A decoder and an encoder, at one offset of a log."""
 
-    __slots__ = ("_head", "_mark", "_opened", "_packer", "decoder", "encoder", "offset", "seen", "told", "whole")
+    __slots__ = (
+        "_head",
+        "_mark",
+        "_opened",
+        "_packer",
+        "_untold",
+        "decoder",
+        "encoder",
+        "offset",
+        "seen",
+        "told",
+        "whole",
+    )
 
     def __init__(self, stream: Stream, format: Format) -> None:
         self.offset = 0
@@ -158,6 +170,8 @@ class Cursor:
         self._head = b"id: %b:" % stream.epoch.encode()
         self._mark = stream.mark(format)
         self._opened = False
+        self._untold: Error | None = None
+        """What the log holds and can't be told here: the end, if it would be a good one."""
         self._packer = None if format.delivery == "stream" else Packer(format.delivery)
         self.decoder: Decoder = DIALECTS[stream.dialect].decoder(stream.about)
         self.encoder: Encoder = DIALECTS[format.dialect].encoder(stream.about, include_usage=format.include_usage)
@@ -166,6 +180,9 @@ class Cursor:
         """The next entry, in the target dialect and with its ids."""
         self.offset = offset = self.offset + 1
         events = self.decoder.decode(block)
+        if events and isinstance(last := events[-1], Error):
+            self._untold = last
+            events.pop()
         if self._opened:
             events = [event for event in events if not isinstance(event, Start)]
         packer = self._packer
@@ -189,8 +206,10 @@ class Cursor:
     def end(self, usage: Usage | None, last: Terminal) -> list[bytes]:
         """The terminal entry, in the target dialect."""
         blocks: list[bytes] = []
+        good = isinstance(last, Done) and last.outcome != "cancelled"
+        if good and self._untold is not None:
+            last, good = self._untold, False
         if self._packer is not None:
-            good = isinstance(last, Done) and last.outcome != "cancelled"
             blocks = self.encoder.encode(self._packer.end(good=good))
         return [*blocks, *self.encoder.end(usage, last)]
 

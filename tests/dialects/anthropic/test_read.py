@@ -129,7 +129,7 @@ class TestProbe:
         [
             ("end_turn", "completed"),
             ("stop_sequence", "completed"),
-            ("pause_turn", "completed"),
+            ("pause_turn", "length"),
             ("max_tokens", "length"),
             ("model_context_window_exceeded", "length"),
             ("tool_use", "tool_calls"),
@@ -352,6 +352,24 @@ class TestDecoder:
             delta(1, "input_json_delta", partial_json="{}"),
         )
         assert told == [ToolCall(0, "a", "f"), ToolCall(0, arguments="{}")]
+
+    @pytest.mark.parametrize(
+        ("given", "missed"),
+        [
+            ([begin(0, "mcp_tool_use", id="s", name="n", input={}), begin(1, "mcp_tool_result", content=[])],
+             "mcp_tool_use, mcp_tool_result"),
+            ([begin(0, "web_search_tool_result", content=[]), text("It rains", 1)], None),
+            ([begin(0, "image", source={}), text("look", 1)], "image"),
+            ([begin(0, "redacted_thinking", data="x")], None),
+        ],
+    )  # fmt: skip
+    def test_what_has_no_words_elsewhere(self, given: list[bytes], missed: str | None) -> None:
+        last = self.decoded(*given, reason("end_turn"))[-1]
+        if missed is None:
+            assert last == Finish("completed")
+        else:
+            assert isinstance(last, Error)
+            assert (last.code, last.message.rpartition(": ")[2]) == ("unsupported_translation", missed)
 
     def test_input_of_a_block_whose_start_is_forgotten(self) -> None:
         assert self.decoded(delta(2, "input_json_delta", partial_json="1}")) == [ToolCall(0, arguments="1}")]

@@ -14,7 +14,7 @@ from penstock.dialects.base import Description, Kind
 from penstock.dialects.gemini import Gemini
 from penstock.exceptions import ProtocolError
 from penstock.wire import sse
-from penstock.wire.events import Event, Finish, Reasoning, Token, ToolCall, Usage
+from penstock.wire.events import Error, Event, Finish, Reasoning, Token, ToolCall, Usage
 from tests.dialects.answers import ABOUT, START
 
 gemini = Gemini()
@@ -323,6 +323,33 @@ class TestDecoder:
         (_, call) = decoder.decode(parts({"functionCall": {"name": "f"}}))
         assert isinstance(call, ToolCall)
         assert call.id == "call_other_0"
+
+    @pytest.mark.parametrize(
+        ("given", "missed"),
+        [
+            ([{"inlineData": {"mimeType": "image/png", "data": "AA=="}}], "inlineData (image/png)"),
+            ([{"text": "look"}, {"inlineData": [1]}], "inlineData"),
+            ([{"fileData": {"mimeType": "audio/wav", "fileUri": "gs://x"}}], "fileData (audio/wav)"),
+            ([{"executableCode": {"code": "1"}}, {"codeExecutionResult": {"output": "1"}}],
+             "executableCode, codeExecutionResult"),
+            ([{"executableCode": {"code": "1"}}, {"text": "hm", "thought": True}], "executableCode"),
+            ([{"executableCode": {"code": "1"}}, {"text": "one"}], None),
+            ([{"inlineData": {"mimeType": "image/png", "data": "AA=="}, "thought": True}, {"text": "a"}], None),
+            ([{"inlineData": None, "text": "a"}], None),
+        ],
+    )  # fmt: skip
+    def test_what_has_no_words_elsewhere(self, given: Any, missed: str | None) -> None:
+        decoder, probe = gemini.decoder(ABOUT), gemini.probe()
+        for read in (parts(*given), parts(reason="STOP")):
+            probe(read)
+            last = decoder.decode(read)[-1]
+        assert probe.started
+        assert (probe.complete, probe.outcome) == (True, "completed")
+        if missed is None:
+            assert last == Finish("completed")
+        else:
+            assert isinstance(last, Error)
+            assert last.message.endswith(f": {missed}")
 
     def test_a_blocked_prompt(self) -> None:
         read = block({"promptFeedback": {"blockReason": "SAFETY"}})

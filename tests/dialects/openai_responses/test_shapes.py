@@ -77,7 +77,7 @@ def test_an_output_is_read_item_by_item() -> None:
 
 def test_who_has_not_seen_the_beginning_is_told_nothing_twice() -> None:
     """A reader that comes late begins anywhere in the log: a part that is done need not have come without deltas."""
-    done = block("response.output_text.done", output_index=0, content_index=0, text="all of it")
+    done = block("response.output_text.done", output_index=0, content_index=0, text="all of it", sequence_number=7)
     item = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
     rest = [done, block("response.output_item.done", output_index=1, item=item)]
     late = responses.decoder(ABOUT)

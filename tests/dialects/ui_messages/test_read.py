@@ -10,7 +10,7 @@ import pytest
 from penstock.dialects.base import Kind
 from penstock.dialects.ui_messages import UIMessages
 from penstock.exceptions import ProtocolError
-from penstock.wire.events import Event, Finish, Reasoning, Start, Token, ToolCall, Usage
+from penstock.wire.events import Error, Event, Finish, Reasoning, Start, Token, ToolCall, Usage
 from tests.dialects.answers import ABOUT, START
 
 ui = UIMessages()
@@ -38,6 +38,25 @@ BROKEN = [
     data(b"[DONE"), part("text-delta", delta=7), part("tool-input-delta", toolCallId=["a"]), part("finish", finishReason=1),
     part("error", errorText={"a": 1}), part("tool-input-available", toolCallId="a", providerExecuted="yes"),
 ]  # fmt: skip
+
+
+class TestWhatHasNoWordsElsewhere:
+    FILE = part("file", url="data:image/png;base64,AA==", mediaType="image/png")
+    THEIRS = part("tool-input-available", toolCallId="a", toolName="search", input={}, providerExecuted=True)
+
+    @pytest.mark.parametrize("before", [[], [part("text-delta", id="t", delta="look")]])
+    def test_a_picture(self, before: list[bytes]) -> None:
+        last = events(*before, self.FILE, part("finish", finishReason="stop"))[-1]
+        assert isinstance(last, Error)
+        assert last.code == "unsupported_translation"
+        assert last.message.endswith(": file (image/png)")
+
+    def test_work_of_the_provider_where_it_is_all(self) -> None:
+        finish = part("finish", finishReason="stop")
+        last = events(self.THEIRS, finish)[-1]
+        assert isinstance(last, Error)
+        assert last.message.endswith(": tool-search")
+        assert events(self.THEIRS, part("text-delta", id="t", delta="x"), finish)[-1] == Finish("completed")
 
 
 class TestProbe:
@@ -77,7 +96,8 @@ class TestProbe:
         ("blocks", "outcome"),
         [
             ([part("tool-input-available", toolCallId="a", input={})], "tool_calls"),
-            ([part("tool-input-available", toolCallId="a", input={}, providerExecuted=True)], "completed"),
+            ([part("tool-input-available", toolCallId="a", input={}, providerExecuted=True),
+              part("text-delta", id="t", delta="x")], "completed"),
             ([part("tool-input-available", toolCallId="a", input={}), part("tool-output-available", toolCallId="a")],
              "completed"),
             ([part("tool-input-available", toolCallId="a", input={}), part("tool-output-error", toolCallId="b")],

@@ -13,6 +13,7 @@ import msgspec
 
 from penstock.dialects.anthropic.errors import read_told
 from penstock.dialects.base import BROKEN_JSON, Description, Kind
+from penstock.dialects.untold import Untold
 from penstock.exceptions import ProtocolError
 from penstock.wire import sse
 from penstock.wire.events import Error, Event, Finish, Reasoning, Refusal, Start, Token, ToolCall, Usage, UsageSource
@@ -22,7 +23,7 @@ _Reason = Literal["completed", "length", "tool_calls", "content_filter"]
 _OUTCOME: dict[str, _Reason] = {
     "end_turn": "completed",
     "stop_sequence": "completed",
-    "pause_turn": "completed",
+    "pause_turn": "length",  # the provider's tools took so many turns that it wants to be asked to go on
     "max_tokens": "length",
     "model_context_window_exceeded": "length",
     "tool_use": "tool_calls",
@@ -34,6 +35,9 @@ _BROKEN_OFF = frozenset({"error", "abort"})
 """... except for these, by which other servers of this API say that the answer is not complete."""
 
 _NOTHING = msgspec.Raw()
+
+_FILES = frozenset(("image", "document", "container_upload"))
+"""Blocks that are part of the answer, and that no event tells. All others that are not known are work of the provider's."""
 
 _DATA = Kind.DATA  # by far the most frequent, and an enum's member costs a search
 _HELD = Kind.HELD
@@ -216,7 +220,7 @@ class MessagesProbe:
         if kind == "content_block_start" and told.content_block is not None:
             part = told.content_block
             # A tool that runs at the provider's is a sign of life too, though only clients of this dialect can see it.
-            if part.text or part.thinking or part.type.endswith("tool_use"):
+            if part.text or part.thinking or part.type.endswith("tool_use") or part.type in _FILES:
                 self.started = True
         elif kind == "message_start":
             if told.message is not None and told.message.usage is not None:
@@ -264,7 +268,7 @@ class MessagesProbe:
 class MessagesDecoder:
     """Blocks -> events. The calls of tools are numbered in the order in which they begin."""
 
-    __slots__ = ("_about", "_calls", "_foreign", "_silent")
+    __slots__ = ("_about", "_calls", "_foreign", "_silent", "_untold")
 
     def __init__(self, about: Description) -> None:
         self._about: Description | None = about
@@ -274,6 +278,7 @@ class MessagesDecoder:
         """Blocks of calls that have not said anything of their input."""
         self._foreign: set[int] = set()
         """Blocks whose input is not for a tool of the client's."""
+        self._untold = Untold("anthropic")
 
     def decode(self, block: bytes) -> list[Event]:
         events: list[Event] = []
@@ -293,9 +298,11 @@ class MessagesDecoder:
             case "message_delta" if told.delta is not None and (reason := told.delta.stop_reason):
                 if reason == "refusal" and told.delta.stop_details is not None and told.delta.stop_details.explanation:
                     events.append(Refusal(told.delta.stop_details.explanation))
-                events.append(Finish(_OUTCOME.get(reason, "completed")))
+                events.append(self._untold.end(Finish(_OUTCOME.get(reason, "completed"))))
             case _:
                 pass
+        if events and isinstance(events[-1], Token | ToolCall):
+            self._untold.said = True
         return events
 
     def _begin(self, index: int, part: _Block, events: list[Event]) -> None:
@@ -314,6 +321,10 @@ class MessagesDecoder:
                 events.append(Reasoning(part.thinking))
         else:
             self._foreign.add(index)
+            if part.type in _FILES:
+                self._untold.part(part.type)
+            elif part.type != "redacted_thinking":
+                self._untold.work(part.type)
 
     def _go_on(self, index: int, delta: _Delta, events: list[Event]) -> None:
         match delta.type:

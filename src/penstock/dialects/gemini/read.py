@@ -12,6 +12,7 @@ import msgspec
 from penstock.dialects.base import BROKEN_JSON, Description, Kind
 from penstock.dialects.gemini.errors import read_told
 from penstock.dialects.gemini.schema import arguments_text
+from penstock.dialects.untold import Untold
 from penstock.exceptions import ProtocolError
 from penstock.wire import sse
 from penstock.wire.events import Error, Event, Finish, Reasoning, Start, Token, ToolCall, Usage, UsageSource
@@ -65,6 +66,26 @@ class _Part(msgspec.Struct, gc=False, rename="camel"):
     text: str | None = None
     thought: bool | None = None
     function_call: _FunctionCall | None = None
+    inline_data: msgspec.Raw = _NOTHING
+    file_data: msgspec.Raw = _NOTHING
+    executable_code: msgspec.Raw = _NOTHING
+    code_execution_result: msgspec.Raw = _NOTHING
+
+    @property
+    def file(self) -> str | None:
+        """What only this dialect has words for: a file that the model made, by its type."""
+        for name, raw in (("inlineData", self.inline_data), ("fileData", self.file_data)):
+            if _is_given(raw):
+                kind = _type_of(raw)
+                return f"{name} ({kind})" if kind else name
+        return None
+
+    @property
+    def work(self) -> str | None:
+        """The same: code that ran at the provider's."""
+        if _is_given(self.executable_code):
+            return "executableCode"
+        return "codeExecutionResult" if _is_given(self.code_execution_result) else None
 
 
 class _Content(msgspec.Struct, gc=False):
@@ -135,8 +156,24 @@ class _LooseChunk(msgspec.Struct, gc=False, rename="camel"):
     error: msgspec.Raw = _NOTHING
 
 
+class _Typed(msgspec.Struct, gc=False, rename="camel"):
+    mime_type: str | None = None
+
+
+_decode_type = msgspec.json.Decoder(_Typed).decode
 _decode_chunk = msgspec.json.Decoder(_Chunk).decode
 _decode_loosely = msgspec.json.Decoder(_LooseChunk).decode
+
+
+def _is_given(raw: msgspec.Raw) -> bool:
+    return raw is not _NOTHING and bytes(raw) != b"null"
+
+
+def _type_of(raw: msgspec.Raw) -> str | None:
+    try:
+        return _decode_type(raw).mime_type
+    except BROKEN_JSON:
+        return None
 
 
 def _read_chunk(block: bytes) -> _Chunk:
@@ -161,7 +198,18 @@ def _is_blocked(feedback: _PromptFeedback | None) -> bool:
 class GeminiProbe:
     """One typed parse per block. Every block but an error is part of the log: no fact stands in one of its own."""
 
-    __slots__ = ("_calling", "_counted", "_finished", "complete", "failure", "held", "outcome", "started", "usage")
+    __slots__ = (
+        "_calling",
+        "_counted",
+        "_finished",
+        "_open",
+        "complete",
+        "failure",
+        "held",
+        "outcome",
+        "started",
+        "usage",
+    )
 
     def __init__(self) -> None:
         self.started = False
@@ -171,7 +219,9 @@ class GeminiProbe:
         self.failure: Error | None = None
         self.outcome: str = "completed"
         self._counted: _UsageMetadata | None = None
-        self._finished: dict[int, bool] = {}
+        self._open: set[int] = set()
+        """Choices that have begun and not ended."""
+        self._finished: set[int] = set()
         self._calling: set[int] = set()
 
     def __call__(self, block: bytes) -> Kind:
@@ -180,7 +230,7 @@ class GeminiProbe:
         except BROKEN_JSON:
             # Not one plain line of JSON: several lines, a named event; or no sense at all.
             chunk = _read_chunk(block)
-        if chunk.error is not _NOTHING and bytes(chunk.error) != b"null":
+        if _is_given(chunk.error):
             self.failure = read_told(chunk.error)
             return Kind.FAILED
         counted = chunk.usage_metadata
@@ -196,13 +246,15 @@ class GeminiProbe:
             reason = candidate.finish_reason
             if not reason or reason in _NO_REASON:
                 if index not in self._finished:
-                    self._finished[index] = self.complete = False
+                    self._open.add(index)
+                    self.complete = False
                 continue
             if reason in _BROKEN_OFF:
                 self.failure = _broken_off(reason, candidate.finish_message)
                 return Kind.FAILED
-            self._finished[index] = True
-            self.complete = all(self._finished.values())
+            self._finished.add(index)
+            self._open.discard(index)
+            self.complete = not self._open
             self.outcome = _outcome(reason, index in self._calling)
         if _is_blocked(chunk.prompt_feedback):
             self.complete, self.outcome = True, _FILTERED
@@ -210,7 +262,7 @@ class GeminiProbe:
 
     def _look_at(self, parts: list[_Part], index: int) -> None:
         for part in parts:
-            if part.text:
+            if part.text or part.file is not None or part.work is not None:
                 self.started = True
             if part.function_call is not None:
                 arguments_text(part.function_call.args)  # what can't be told must not come into the log
@@ -232,13 +284,14 @@ def _broken_off(reason: str, message: str | None) -> Error:
 class GeminiDecoder:
     """Chunks -> events."""
 
-    __slots__ = ("_about", "_calls", "_opened")
+    __slots__ = ("_about", "_calls", "_opened", "_untold")
 
     def __init__(self, about: Description) -> None:
         self._about = about
         self._opened = False
         self._calls: dict[int, int] = {}
         """How many calls each choice has made."""
+        self._untold = Untold("gemini")
 
     def decode(self, block: bytes) -> list[Event]:
         events: list[Event] = []
@@ -251,14 +304,25 @@ class GeminiDecoder:
             for part in (candidate.content.parts if candidate.content is not None else None) or ():
                 if part.text:
                     events.append(Reasoning(part.text, index) if part.thought else Token(part.text, index))
+                    self._untold.said |= not part.thought
                 if part.function_call is not None:
                     events.append(self._call(part.function_call, index))
+                    self._untold.said = True
+                self._note(part)
             reason = candidate.finish_reason
             if reason and reason not in _NO_REASON:
                 events.append(Finish(_outcome(reason, index in self._calls), index))
         if _is_blocked(chunk.prompt_feedback):
             events.append(Finish(_FILTERED))
+        if events and isinstance(finish := events[-1], Finish):
+            events[-1] = self._untold.end(finish)
         return events
+
+    def _note(self, part: _Part) -> None:
+        if (file := part.file) is not None and not part.thought:  # a sketch is no part of the answer
+            self._untold.part(file)
+        if (work := part.work) is not None:
+            self._untold.work(work)
 
     def _call(self, call: _FunctionCall, choice: int) -> ToolCall:
         number = self._calls.get(choice, 0)

@@ -7,12 +7,20 @@ no deltas.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection
+
+import msgspec
+
 from penstock.dialects.base import Description, Kind
 from penstock.dialects.openai_responses.errors import Told as ToldError
 from penstock.dialects.openai_responses.errors import read_told
+from penstock.dialects.openai_responses.heard import Heard, Place, Where
 from penstock.dialects.openai_responses.shapes import (
+    CALLS,
     DELTAS,
     FAILED,
+    FOREIGN,
     PARTS_DONE,
     WHOLE,
     Item,
@@ -22,12 +30,11 @@ from penstock.dialects.openai_responses.shapes import (
     read,
     read_output,
 )
+from penstock.dialects.untold import Untold
 from penstock.wire.events import Error, Event, Finish, Reasoning, Refusal, Start, Token, ToolCall, Usage
 
 _BROKEN_OFF = frozenset(("failed", "cancelled"))
 """By these a response's status says that the answer is not complete, whatever the event is called."""
-
-_OPENINGS = frozenset(("response.created", "response.queued", "response.in_progress"))
 
 _DATA = Kind.DATA  # by far the most frequent, and an enum's member costs a search
 
@@ -61,10 +68,10 @@ class ResponsesProbe:
         return _DATA
 
     def _look_at(self, item: Item) -> None:
-        if item.type.endswith("_call"):
+        if item.type.endswith("_call") or item.type in FOREIGN:
             # A tool that runs at the provider's is a sign of life too, though only clients of this dialect can see it.
             self.started = True
-            self._called = self._called or item.type == "function_call"
+            self._called = self._called or item.type in CALLS
         elif not self.started:
             self.started = any(part.text or part.refusal for part in (*(item.content or ()), *(item.summary or ())))
 
@@ -83,17 +90,18 @@ class ResponsesProbe:
 class ResponsesDecoder:
     """Blocks -> events."""
 
-    __slots__ = ("_about", "_arguments", "_calls", "_ids", "_opened", "_streamed", "_told")
+    __slots__ = ("_about", "_arguments", "_call_ids", "_calls", "_heard", "_ids", "_opened", "_untold")
 
     def __init__(self, about: Description) -> None:
         self._about: Description | None = about
         self._opened = False
         """It has seen the answer's beginning: what it has not been told by now did not come."""
-        self._calls: dict[int, int] = {}  # output index -> number of the call
+        self._calls: dict[Place, int] = {}  # their numbers
         self._ids: list[str | None] = []  # of the calls
+        self._call_ids: set[str] = set()  # the same, to search in
         self._arguments: set[int] = set()  # calls whose arguments have begun to come
-        self._streamed: set[type[Event]] = set()  # what came in deltas
-        self._told: set[tuple[int, str, int]] = set()  # parts that came whole
+        self._heard = Heard()
+        self._untold = Untold("openai-responses")
 
     def decode(self, block: bytes) -> list[Event]:
         events: list[Event] = []
@@ -101,76 +109,104 @@ class ResponsesDecoder:
         if self._about is not None:
             events.append(Start(self._about.stream, self._about.model))
             self._about = None
-            self._opened = told.type in _OPENINGS
-        where, item = told.output_index, told.item
+            self._opened = told.begins
+        where, item = told.place, told.item
         match told.type:
             case "response.output_text.delta":
-                self._stream(Token(told.delta or ""), events)
-            case "response.reasoning_text.delta" | "response.reasoning_summary_text.delta":
-                self._stream(Reasoning(told.delta or ""), events)
-            case "response.reasoning_summary_part.added" if told.summary_index > 0:
+                self._stream(Token(told.delta or ""), Where(where, "content", told.content_index), told.id, events)
+            case "response.reasoning_text.delta":
+                self._stream(Reasoning(told.delta or ""), Where(where, "content", told.content_index), told.id, events)
+            case "response.reasoning_summary_text.delta":
+                self._stream(Reasoning(told.delta or ""), Where(where, "summary", told.summary_index), told.id, events)
+            case "response.reasoning_summary_part.added" if (told.summary_index or 0) > 0:
                 events.append(Reasoning("\n\n"))
             case "response.refusal.delta":
-                self._stream(Refusal(told.delta or ""), events)
+                self._stream(Refusal(told.delta or ""), Where(where, "content", told.content_index), told.id, events)
             case "response.function_call_arguments.delta":
                 events += self._piece(where, told.delta or "")
             case "response.output_text.done" | "response.refusal.done" | "response.reasoning_text.done":
-                self._part((where, "content", told.content_index), _said(told), events)
+                self._part(Where(where, "content", told.content_index), told.id, _said(told), events)
             case "response.reasoning_summary_text.done":
-                self._part((where, "summary", told.summary_index), _said(told), events)
+                self._part(Where(where, "summary", told.summary_index), told.id, _said(told), events)
             case "response.function_call_arguments.done" if told.arguments:
                 if self._calls.get(where) not in self._arguments:
                     events += self._piece(where, told.arguments)
             case "response.output_item.added" if item is not None and item.type == "function_call":
                 events.append(self._call(where, item))
-            case "response.output_item.done" if item is not None and self._opened:
-                self._item(where, item, events)
+            case "response.output_item.done" if item is not None:
+                self._item(where, told.id, item, events)
             case "response.completed" | "response.incomplete":
-                if self._opened and not (self._streamed or self._told or self._ids):
-                    for index, whole in enumerate(read_output(told.response or Response())):
-                        self._item(index, whole, events)
-                events.append(Finish(told.outcome(called=bool(self._ids))))
+                self._whole(read_output(told.response or Response()), events)
+                events.append(self._untold.end(Finish(told.outcome(called=bool(self._ids)))))
             case _:
                 pass
+        self._untold.said = self._untold.said or any(isinstance(event, Token | Refusal | ToolCall) for event in events)
         return events
 
-    def _stream(self, event: Token | Reasoning | Refusal, events: list[Event]) -> None:
+    def _stream(self, event: Token | Reasoning | Refusal, where: Where, id: str | None, events: list[Event]) -> None:
         if event.text:
-            self._streamed.add(type(event))
+            self._heard.add(type(event), where, id)
             events.append(event)
 
-    def _call(self, output_index: int, item: Item) -> ToolCall:
-        number = self._calls[output_index] = len(self._ids)
+    def _call(self, place: Place, item: Item, arguments: str | None = None) -> ToolCall:
+        number = self._calls[place] = len(self._ids)
         self._ids.append(item.call_id)
-        if item.arguments:
+        if item.call_id is not None:
+            self._call_ids.add(item.call_id)
+        self._heard.item(place, item.id if isinstance(item.id, str) else None)
+        told = item.arguments if arguments is None else arguments
+        if told:
             self._arguments.add(number)
-        return ToolCall(number, item.call_id, item.name, item.arguments or "")
+        return ToolCall(number, item.call_id, item.name, told or "")
 
-    def _piece(self, output_index: int, arguments: str) -> list[Event]:
-        if output_index not in self._calls:
-            return [self._call(output_index, Item("function_call", arguments=arguments))]
-        number = self._calls[output_index]
+    def _piece(self, place: Place, arguments: str) -> list[Event]:
+        if place not in self._calls:
+            return [self._call(place, Item("function_call", arguments=arguments))]
+        number = self._calls[place]
         self._arguments.add(number)
         return [ToolCall(number, arguments=arguments)]
 
     # -- what did not come in deltas ---------------------------------------------------------------------------------
 
-    def _item(self, output_index: int, item: Item, events: list[Event]) -> None:
-        if item.type == "function_call":
-            number = self._calls.get(output_index)
-            if number is None and (item.call_id is None or item.call_id not in self._ids):
-                events.append(self._call(output_index, item))
-            elif number is not None and number not in self._arguments and item.arguments:
-                events += self._piece(output_index, item.arguments)
+    def _whole(self, output: list[Item], events: list[Event]) -> None:
+        """The last event's output: of what it has more than was told, the items of which nothing was."""
+        kinds = Counter(kind for item in output for kind in _kinds(item))
+        lacking = {kind for kind, count in kinds.items() if count > self._heard.count(kind)}
+        if kinds[ToolCall] > len(self._ids):
+            lacking.add(ToolCall)
+        for index, item in enumerate(output):
+            id = item.id if isinstance(item.id, str) else None
+            if not self._heard.knows(index, id) and not lacking.isdisjoint(_kinds(item)):
+                self._item(index, id, item, events)
+            else:
+                self._note(item)
+
+    def _item(self, place: Place, id: str | None, item: Item, events: list[Event]) -> None:
+        self._note(item)
+        if not self._opened:
+            return
+        if item.type in CALLS:
+            self._late_call(place, item, events)
         elif item.type in ("message", "reasoning"):
             for index, part in enumerate(item.content or ()):
-                self._part((output_index, "content", index), part, events)
+                self._part(Where(place, "content", index), id, part, events)
             for index, part in enumerate(item.summary or ()):
-                if index and (output_index, "summary", index) not in self._told and Reasoning not in self._streamed:
-                    part.text = f"\n\n{part.text or ''}"
-                self._part((output_index, "summary", index), part, events)
+                where = Where(place, "summary", index)
+                if index and part.text and not self._heard.has(Reasoning, where, id):
+                    part.text = f"\n\n{part.text}"
+                self._part(where, id, part, events)
 
-    def _part(self, where: tuple[int, str, int], part: Part, events: list[Event]) -> None:
+    def _late_call(self, place: Place, item: Item, events: list[Event]) -> None:
+        number = self._calls.get(place)
+        if number is not None and item.call_id is not None and self._ids[number] not in (None, item.call_id):
+            number = None  # another call, by a server that does not number its items
+        if number is None:
+            if item.call_id is None or item.call_id not in self._call_ids:
+                events.append(self._call(place, item, _arguments(item)))
+        elif number not in self._arguments and (arguments := _arguments(item)):
+            events += self._piece(place, arguments)
+
+    def _part(self, where: Where, id: str | None, part: Part, events: list[Event]) -> None:
         event: Token | Reasoning | Refusal
         match part.type:
             case "output_text":
@@ -181,9 +217,41 @@ class ResponsesDecoder:
                 event = Reasoning(part.text or "")
             case _:
                 return
-        if self._opened and event.text and type(event) not in self._streamed and where not in self._told:
-            self._told.add(where)
+        if self._opened and event.text and not self._heard.has(type(event), where, id):
+            self._heard.add(type(event), where, id)
             events.append(event)
+
+    def _note(self, item: Item) -> None:
+        """What of an item no event tells."""
+        if item.type in FOREIGN:
+            self._untold.part(item.type)
+        elif item.type == "message":
+            for part in item.content or ():
+                if part.type not in ("output_text", "refusal", ""):
+                    self._untold.part(part.type)
+        elif item.type not in ("reasoning", "", *CALLS):
+            self._untold.work(item.type)
+
+
+def _kinds(item: Item) -> Collection[type]:
+    """What of an item events tell."""
+    if item.type in CALLS:
+        return (ToolCall,)
+    texts = {Token for part in item.content or () if part.type == "output_text" and part.text}
+    refusals = {Refusal for part in item.content or () if part.type == "refusal" and part.refusal}
+    parts = (*(item.content or ()), *(item.summary or ()))
+    return (
+        texts
+        | refusals
+        | {Reasoning for part in parts if part.type in ("reasoning_text", "summary_text") and part.text}
+    )
+
+
+def _arguments(item: Item) -> str:
+    """The arguments of a call. The text that other kinds of tools take goes under the name that this API has for it."""
+    if item.type == "function_call":
+        return item.arguments or ""
+    return msgspec.json.encode({"input": item.input if isinstance(item.input, str) else ""}).decode()
 
 
 def _said(told: Told) -> Part:

@@ -6,7 +6,7 @@ Events that are not known are let through, and say nothing to clients of other d
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -34,6 +34,22 @@ PARTS_DONE = frozenset(
         "response.refusal.done",
     )
 )
+OPENINGS = frozenset(("response.created", "response.queued", "response.in_progress"))
+CALLS = frozenset(("function_call", "custom_tool_call"))
+"""Items that are calls of the client's tools."""
+
+FOREIGN = frozenset(
+    (
+        "apply_patch_call",
+        "computer_call",
+        "image_generation_call",
+        "local_shell_call",
+        "mcp_approval_request",
+        "shell_call",
+    )
+)
+"""Items that are part of the answer, and that no event tells: what the model made, or wants the client to do."""
+
 ITEMS = frozenset(("response.output_item.added", "response.output_item.done"))
 WHOLE = frozenset(("response.completed", "response.incomplete"))
 FAILED = frozenset(("response.failed", "response.cancelled", "error"))
@@ -88,6 +104,8 @@ class Part(msgspec.Struct):
 
 class Item(msgspec.Struct):
     type: str = ""
+    id: Any = None
+    input: Any = None
     call_id: str | None = None
     name: str | None = None
     arguments: str | None = None
@@ -108,9 +126,11 @@ class Told(msgspec.Struct, gc=False):
 
     type: str = ""
     delta: str | None = None
-    output_index: int = 0
-    content_index: int = 0
-    summary_index: int = 0
+    sequence_number: Any = None
+    item_id: Any = None
+    output_index: int | None = None
+    content_index: int | None = None
+    summary_index: int | None = None
     item: Item | None = None
     response: Response | None = None
     arguments: str | None = None
@@ -120,12 +140,30 @@ class Told(msgspec.Struct, gc=False):
     message: str | None = None
     error: msgspec.Raw = NOTHING
 
+    @property
+    def place(self) -> int | str | None:
+        """Of the item that it is about: its index in the output, or its id where the server does not number its items."""
+        return self.id if self.output_index is None else self.output_index
+
+    @property
+    def id(self) -> str | None:
+        """Of that item."""
+        id = self.item_id if self.item is None else self.item.id
+        return id if isinstance(id, str) else None
+
+    @property
+    def begins(self) -> bool:
+        """Nothing of the answer can have come before it: not every server says `response.created`, or counts."""
+        number = self.sequence_number
+        return self.type in OPENINGS or not isinstance(number, int) or number <= 1
+
     def outcome(self, *, called: bool) -> Outcome:
         """How a last event says that the answer ended; `called`: it holds calls of the client's functions."""
         response = self.response or Response()
         # vLLM says `response.completed` of every answer, and its status tells that one was cut short.
         if self.type == "response.completed" and response.status != "incomplete":
             return "tool_calls" if called else "completed"
+        # `max_tool_calls` is a limit too: the model wanted to go on.
         details = response.incomplete_details
         return "content_filter" if details is not None and details.reason == "content_filter" else "length"
 
@@ -145,7 +183,7 @@ class _LooseItem(msgspec.Struct, gc=False):
     """An event of an item of which we know only the type."""
 
     type: str = ""
-    output_index: int = 0
+    output_index: int | None = None
     item: _Typed | None = None
 
 

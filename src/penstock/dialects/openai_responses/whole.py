@@ -134,8 +134,8 @@ def collect(about: Description, events: Iterable[Event]) -> bytes:
 def assemble(about: Description, blocks: Iterable[bytes]) -> bytes | None:
     """The upstream's own `response`, from its last event, under the public model name; None if there is none.
 
-    Some servers leave its output empty: then it is made of the items that were done before. If none were, though words
-    came, there is none.
+    Some servers leave its output empty: then it is made of the items that were done before. If words came of an item that
+    was not, there is none.
     """
     blocks = list(blocks)
     told = _object(blocks[-1]) if blocks else {}
@@ -144,14 +144,17 @@ def assemble(about: Description, blocks: Iterable[bytes]) -> bytes | None:
         return None
     if not response.get("output"):
         done: dict[int, dict[str, Any]] = {}
-        said = False
+        said: set[int] = set()
+        placeless = False
         for block in blocks:
             event = _object(block)
             kind, index, item = event.get("type"), event.get("output_index"), event.get("item")
-            said = said or kind in DELTAS
+            if kind in DELTAS:
+                placeless = placeless or not isinstance(index, int)
+                said |= {index} if isinstance(index, int) else set()
             if kind == "response.output_item.done" and isinstance(index, int) and isinstance(item, dict):
                 done[index] = item
-        if said and not done:
+        if not said <= done.keys() or (placeless and not done):
             return None
         response["output"] = [done[index] for index in sorted(done)]
     return msgspec.json.encode({**response, "model": about.model})

@@ -7,12 +7,13 @@ other dialects. An answer is whole with its `finish`; a server that sends none s
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from penstock.dialects.base import BROKEN_JSON, Description, Kind
 from penstock.dialects.ui_messages.errors import failed
+from penstock.dialects.untold import Untold
 from penstock.exceptions import ProtocolError
 from penstock.wire import sse
 from penstock.wire.events import Error, Event, Finish, Reasoning, Start, Token, ToolCall, Usage
@@ -48,6 +49,7 @@ class _Told(msgspec.Struct, gc=False, rename="camel"):
     input: msgspec.Raw = _NOTHING
     provider_executed: bool | None = None
     error_text: str | None = None
+    media_type: Any = None
     reason: str | None = None
     finish_reason: str | None = None
     message_metadata: msgspec.Raw = _NOTHING
@@ -188,7 +190,7 @@ class UIProbe:
 class UIDecoder:
     """Blocks -> events. The calls of tools are numbered in the order in which they begin."""
 
-    __slots__ = ("_about", "_calls", "_foreign", "_numbers", "_over", "_streamed", "_textual")
+    __slots__ = ("_about", "_calls", "_foreign", "_numbers", "_over", "_streamed", "_textual", "_untold")
 
     def __init__(self, about: Description) -> None:
         self._about: Description | None = about
@@ -201,6 +203,7 @@ class UIDecoder:
         """Calls whose deltas are no JSON: it comes whole."""
         self._foreign: set[str] = set()
         """Calls of tools that run at the model's provider."""
+        self._untold = Untold("ui-messages")
         self._over = False
 
     def decode(self, block: bytes) -> list[Event]:
@@ -213,16 +216,19 @@ class UIDecoder:
             return events
         if told is _END or told.type == "finish":
             self._over = True
-            events.append(Finish(self._calls.reason(told)))
+            events.append(self._untold.end(Finish(self._calls.reason(told))))
             return events
         match told.type:
             case "text-delta" if told.delta:
                 events.append(Token(told.delta))
+                self._untold.said = True
             case "reasoning-delta" if told.delta:
                 events.append(Reasoning(told.delta))
             case "tool-input-start" | "tool-input-delta" | "tool-input-available" | "tool-input-error":
                 self._calls.see(told)
                 self._input(told, told.tool_call_id or "", events)
+            case "file":
+                self._untold.part(f"file ({told.media_type})" if isinstance(told.media_type, str) else "file")
             case _:
                 self._calls.see(told)
         return events
@@ -230,6 +236,7 @@ class UIDecoder:
     def _input(self, told: _Told, id: str, events: list[Event]) -> None:
         if told.provider_executed:
             self._foreign.add(id)
+            self._untold.work(f"tool-{told.tool_name or 'input'}")
         if told.input_encoding == "text":
             self._textual.add(id)
         if id in self._foreign or (id in self._streamed and told.type != "tool-input-delta"):
@@ -237,6 +244,7 @@ class UIDecoder:
         arguments = _arguments(told, id in self._textual)
         if arguments:
             self._streamed.add(id)
+        self._untold.said = True
         if id not in self._numbers:
             number = self._numbers[id] = len(self._numbers)
             events.append(ToolCall(number, told.tool_call_id, told.tool_name, arguments))
