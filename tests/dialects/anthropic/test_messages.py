@@ -172,10 +172,15 @@ class TestWriteMessages:
         assert write(*SAID) == ([], list(TOOLS), [])
 
     def test_system_and_developer(self) -> None:
-        system, turns, _ = write(
-            Message("system", "a"), Message("user", "hi"), Message("developer", [words("b"), words("")])
+        system, turns, dropped = write(
+            Message("system", "a"), Message("developer", [words("b"), words("")]), Message("user", "hi")
         )
-        assert (system, turns) == ([words("a"), words("b")], [("user", "hi")])
+        assert (system, turns, dropped) == ([words("a"), words("b")], [("user", "hi")], [])
+
+    @pytest.mark.parametrize(("late", "dropped"), [("b", ["messages.system-position"]), ("", [])])
+    def test_a_system_message_that_loses_its_place(self, late: str, dropped: list[str]) -> None:
+        told = write(Message("system", "a"), Message("user", "hi"), Message("system", late), Message("developer", late))
+        assert told == ([words(text) for text in ("a", late, late) if text], [("user", "hi")], dropped)
 
     def test_the_same_role_twice_is_one_turn(self) -> None:
         _, turns, _ = write(

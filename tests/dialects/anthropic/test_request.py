@@ -286,7 +286,7 @@ class TestEncodeRequest:
             assert "tool_choice" not in self.sent(**facts)
 
     def test_several_texts_of_the_system(self) -> None:
-        body = self.sent(Message("system", "a"), Message("user", "hi"), Message("developer", "b"))
+        body = self.sent(Message("system", "a"), Message("developer", "b"), Message("user", "hi"))
         assert body["system"] == [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
 
     def test_what_was_only_a_hint_is_dropped_and_said(self) -> None:

@@ -356,6 +356,18 @@ class TestWhatCannotBeTold:
             outgoing(logprobs=True)
         assert (refused.value.code, refused.value.param) == ("unsupported_translation", "logprobs")
 
+    @pytest.mark.parametrize(("late", "dropped"), [("b", ["messages.system-position"]), ("", [])])
+    def test_a_system_message_that_loses_its_place_is_said(self, late: str, dropped: list[str]) -> None:
+        system = {"role": "system", "content": "a"}
+        assert outgoing(system, system, HI).dropped == []
+        assert outgoing(system, HI, {"role": "developer", "content": late}, HI).dropped == dropped
+
+    @pytest.mark.parametrize("schema", [{}, {"name": "n"}, {"name": "n", "schema": None}, None])
+    def test_a_schema_that_is_none_is_refused(self, schema: Any) -> None:
+        with pytest.raises(Refused) as refused:
+            outgoing(response_format={"type": "json_schema", "json_schema": schema})
+        assert (refused.value.code, refused.value.param) == ("unsupported_translation", "response_format")
+
     def test_hints_in_messages_are_dropped_and_said_once(self) -> None:
         image = {"type": "image_url", "image_url": {"url": PNG, "detail": "low"}}
         file = {"type": "file", "file": {"file_data": "data:text/plain;base64,YQ==", "filename": "a.txt"}}

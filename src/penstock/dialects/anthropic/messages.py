@@ -199,6 +199,9 @@ def write_messages(
             case "system" | "developer":
                 if any(block["type"] != "text" for block in blocks):
                     raise unsupported(f"{path}.content", target)
+                if turns and blocks:
+                    # Said at the beginning it keeps its authority; as the user's words in its place it would lose that.
+                    hints["messages.system-position"] = None
                 system += blocks
                 continue
             case "tool":

@@ -112,12 +112,14 @@ def _settings(request: Request, since_3: bool, dropped: list[str]) -> dict[str, 
     }
     shape = options.response_format
     if shape is not None:
-        if shape.get("type") not in ("json_object", "json_schema"):
-            raise unsupported("response_format", NAME)
         settings["responseMimeType"] = "application/json"
-        described = shape.get("json_schema")
-        if isinstance(described, dict):
-            settings["responseJsonSchema"] = described.get("schema")
+        match shape:
+            case {"type": "json_object"}:
+                pass
+            case {"type": "json_schema", "json_schema": {"schema": dict() as schema}}:
+                settings["responseJsonSchema"] = schema
+            case _:
+                raise unsupported("response_format", NAME)
     return {name: value for name, value in settings.items() if value is not None}
 
 
@@ -165,6 +167,9 @@ class _Contents:
                 parts = self._parts(message.content)
                 if any("text" not in part for part in parts):
                     raise unsupported("messages.content", NAME)
+                if self.made and any(part["text"] for part in parts):
+                    # Said at the beginning it keeps its authority; as the user's words in its place it would lose that.
+                    self._dropped.append("messages.system-position")
                 self.system += parts
             case "user":
                 self._say("user", self._parts(message.content))
