@@ -150,3 +150,38 @@ def test_a_whole_answer_is_assembled_in_one_go(kind: str) -> None:
     blocks = [b"data: %b\n\n" % json.dumps(event).encode() for event in told]
     end = Ending(None, None, Done("completed"), len(blocks))
     assert at_once(lambda: DIALECTS["anthropic"].assemble(ABOUT, blocks, end))
+
+
+def responses_items(count: int) -> list[Any]:
+    """Items that come only whole, one by one and all again."""
+    items = [
+        {"type": "message", "id": f"m{n}", "content": [{"type": "output_text", "text": "x"}]}
+        if n % 2
+        else {"type": "function_call", "call_id": f"c{n}", "name": "f", "arguments": "{}"}
+        for n in range(count)
+    ]
+    done = [{"type": "response.output_item.done", "output_index": n, "item": item} for n, item in enumerate(items)]
+    return [*done, {"type": "response.completed", "response": {"status": "completed", "output": items}}]
+
+
+def gemini_choices(count: int) -> list[Any]:
+    part = {"parts": [{"text": "x"}]}
+    return [{"candidates": [{"index": n, "content": part, "finishReason": "STOP"}]} for n in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "sent"), [("openai-responses", responses_items(20_000)), ("gemini", gemini_choices(30_000))]
+)
+def test_an_answer_is_read_in_one_go(dialect: str, sent: list[Any]) -> None:
+    blocks = [b"data: %b\n\n" % json.dumps(event).encode() for event in sent]
+    probe, decoder = DIALECTS[dialect].probe(), DIALECTS[dialect].decoder(ABOUT)
+
+    def read() -> list[Event]:
+        for block in blocks:
+            probe(block)
+        return [event for block in blocks for event in decoder.decode(block)]
+
+    told = at_once(read)
+    assert len([event for event in told if isinstance(event, Token | ToolCall)]) == len(
+        sent if dialect == "gemini" else sent[1:]
+    )

@@ -187,7 +187,10 @@ class Probe(Protocol):
 
 class Decoder(Protocol):
     def decode(self, block: bytes) -> list[Event]:
-        """The events of one canonical block of the log. The first block also gives the stream's `Start`."""
+        """The events of one canonical block of the log. The first block also gives the stream's `Start`.
+
+        Where the answer holds what no event tells, an `Error` is in the place of the `Finish` (see `penstock.dialects.untold`).
+        """
         ...
 
 

@@ -262,7 +262,7 @@ class GeminiProbe:
 
     def _look_at(self, parts: list[_Part], index: int) -> None:
         for part in parts:
-            if part.text or part.file is not None or part.work is not None:
+            if part.text or (not self.started and (part.file or part.work) is not None):
                 self.started = True
             if part.function_call is not None:
                 arguments_text(part.function_call.args)  # what can't be told must not come into the log
@@ -304,11 +304,13 @@ class GeminiDecoder:
             for part in (candidate.content.parts if candidate.content is not None else None) or ():
                 if part.text:
                     events.append(Reasoning(part.text, index) if part.thought else Token(part.text, index))
-                    self._untold.said |= not part.thought
+                    if not part.thought:
+                        self._untold.said = True
                 if part.function_call is not None:
                     events.append(self._call(part.function_call, index))
                     self._untold.said = True
-                self._note(part)
+                elif not part.text:
+                    self._note(part)
             reason = candidate.finish_reason
             if reason and reason not in _NO_REASON:
                 events.append(Finish(_outcome(reason, index in self._calls), index))

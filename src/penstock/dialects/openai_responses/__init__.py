@@ -7,7 +7,9 @@ Reference: https://platform.openai.com/docs/api-reference/responses and /respons
 
     request.py    parse_request, encode_request
     items.py      the conversation in a request, both ways
+    shapes.py     the shapes of an upstream's events
     read.py       the upstream's blocks: ResponsesProbe, ResponsesDecoder
+    heard.py      what of an answer has been told, for all is said several times
     write.py      the client's blocks: ResponsesEncoder
     whole.py      the response object: the answer in one piece
     errors.py     errors, in all their places

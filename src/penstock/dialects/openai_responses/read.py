@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
+from typing import Any
 
 import msgspec
 
@@ -90,7 +91,7 @@ class ResponsesProbe:
 class ResponsesDecoder:
     """Blocks -> events."""
 
-    __slots__ = ("_about", "_arguments", "_call_ids", "_calls", "_heard", "_ids", "_opened", "_untold")
+    __slots__ = ("_about", "_arguments", "_call_ids", "_calls", "_heard", "_ids", "_opened", "_streamed", "_untold")
 
     def __init__(self, about: Description) -> None:
         self._about: Description | None = about
@@ -101,6 +102,7 @@ class ResponsesDecoder:
         self._call_ids: set[str] = set()  # the same, to search in
         self._arguments: set[int] = set()  # calls whose arguments have begun to come
         self._heard = Heard()
+        self._streamed: tuple[Any, ...] = ()  # the part that the last delta belongs to
         self._untold = Untold("openai-responses")
 
     def decode(self, block: bytes) -> list[Event]:
@@ -110,18 +112,19 @@ class ResponsesDecoder:
             events.append(Start(self._about.stream, self._about.model))
             self._about = None
             self._opened = told.begins
+        if told.type == "response.output_text.delta":
+            self._stream(Token(told.delta or ""), told, "content", told.content_index, events)
+            return events
         where, item = told.place, told.item
         match told.type:
-            case "response.output_text.delta":
-                self._stream(Token(told.delta or ""), Where(where, "content", told.content_index), told.id, events)
             case "response.reasoning_text.delta":
-                self._stream(Reasoning(told.delta or ""), Where(where, "content", told.content_index), told.id, events)
+                self._stream(Reasoning(told.delta or ""), told, "content", told.content_index, events)
             case "response.reasoning_summary_text.delta":
-                self._stream(Reasoning(told.delta or ""), Where(where, "summary", told.summary_index), told.id, events)
+                self._stream(Reasoning(told.delta or ""), told, "summary", told.summary_index, events)
             case "response.reasoning_summary_part.added" if (told.summary_index or 0) > 0:
                 events.append(Reasoning("\n\n"))
             case "response.refusal.delta":
-                self._stream(Refusal(told.delta or ""), Where(where, "content", told.content_index), told.id, events)
+                self._stream(Refusal(told.delta or ""), told, "content", told.content_index, events)
             case "response.function_call_arguments.delta":
                 events += self._piece(where, told.delta or "")
             case "response.output_text.done" | "response.refusal.done" | "response.reasoning_text.done":
@@ -140,15 +143,27 @@ class ResponsesDecoder:
                 events.append(self._untold.end(Finish(told.outcome(called=bool(self._ids)))))
             case _:
                 pass
-        self._untold.said = self._untold.said or any(isinstance(event, Token | Refusal | ToolCall) for event in events)
         return events
 
-    def _stream(self, event: Token | Reasoning | Refusal, where: Where, id: str | None, events: list[Event]) -> None:
-        if event.text:
-            self._heard.add(type(event), where, id)
-            events.append(event)
+    def _stream(
+        self, event: Token | Reasoning | Refusal, told: Told, section: str, part: int | None, events: list[Event]
+    ) -> None:
+        if not event.text:
+            return
+        events.append(event)
+        # Nearly every delta goes on with the part of the one before.
+        streamed = (type(event), told.output_index, section, part, told.item_id)
+        if streamed != self._streamed:
+            self._streamed = streamed
+            self._hear(event, Where(told.place, section, part), told.id)
+
+    def _hear(self, event: Token | Reasoning | Refusal, where: Where, id: str | None) -> None:
+        self._heard.add(type(event), where, id)
+        if not isinstance(event, Reasoning):
+            self._untold.said = True
 
     def _call(self, place: Place, item: Item, arguments: str | None = None) -> ToolCall:
+        self._untold.said = True
         number = self._calls[place] = len(self._ids)
         self._ids.append(item.call_id)
         if item.call_id is not None:
@@ -218,7 +233,7 @@ class ResponsesDecoder:
             case _:
                 return
         if self._opened and event.text and not self._heard.has(type(event), where, id):
-            self._heard.add(type(event), where, id)
+            self._hear(event, where, id)
             events.append(event)
 
     def _note(self, item: Item) -> None:
