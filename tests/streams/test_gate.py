@@ -45,9 +45,10 @@ class Gated:
         check: Check | None = None,
         bowl: Bowl | None = None,
         retain: int = 4_000_000,
+        dialect: str = "native",
     ) -> None:
         self.guard = Guard()
-        self.scene = Scene("native", Plan(gate=GateRule(check or self.guard, window, timeout)), retain=retain)
+        self.scene = Scene(dialect, Plan(gate=GateRule(check or self.guard, window, timeout)), retain=retain)
         self.scene.attempt.call = self.scene.upstream.call
         self.bowl = bowl or Bowl()
         follow(self.scene.stream, self.bowl, NATIVE)
@@ -92,6 +93,21 @@ async def test_the_whole_answer_waits() -> None:
     await gated.answers(None)
     assert gated.bowl.names == ["start", "token", "token", "usage", "done"]
     assert gated.scene.generation.ready.done()
+
+
+async def test_what_no_check_can_read_is_no_good_end() -> None:
+    """An image is not in the log, which holds what was checked: without it, it is another answer."""
+    gated = Gated(dialect="gemini")
+    image = b'{"inlineData":{"mimeType":"image/png","data":"AA=="}}'
+    chunk = b'data: {"candidates":[{"content":{"parts":[%b]},"finishReason":"STOP"}]}\n\n'
+    gated.scene.attempt.feed(chunk % (b'{"text":"look"},' + image))
+    gated.scene.attempt.ended()
+    await turns()
+    await gated.answers(None)
+    assert gated.bowl.names == ["start", "token", "usage", "error"]
+    assert gated.scene.stream.end is not None
+    assert isinstance(last := gated.scene.stream.end.last, Error)
+    assert last.code == "unsupported_translation"
 
 
 async def test_half_a_character_in_a_reason_does_not_break_the_end() -> None:

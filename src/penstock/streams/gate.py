@@ -112,6 +112,8 @@ class Gate:
         self._pausing = False
         self._task: asyncio.Task[None] | None = None
         self._finish: Callable[[], None] | None = None
+        self.untold: Error | None = None
+        """What the answer holds and events can't tell: its end, if it would be a good one."""
         self._hold(Start(self._stream.id, self._stream.about.model))
 
     def push(self, block: bytes) -> None:
@@ -127,7 +129,10 @@ class Gate:
             return
         for event in events:
             match event:
-                case Start() | Usage() | Done() | Error():
+                case Error():
+                    self.untold = event
+                    continue
+                case Start() | Usage() | Done():
                     continue  # all of these are ours to say
                 case Token(text, index) | Reasoning(text, index) | Refusal(text, index):
                     self._say(text, type(event), index)

@@ -294,8 +294,10 @@ class Generation:
     def _inspect(self, last: Done) -> None:
         if self.over:
             return
-        if self._continuation is not None and self._continuation.untold is not None:
-            self._finish(self._continuation.untold, None)
+        # A native log of another upstream's answer holds what events tell, and no more.
+        untold = [by.untold for by in (self._continuation, self._gate) if by is not None and by.untold is not None]
+        if untold:
+            self._finish(untold[0], None)
         elif last.outcome in ("completed", "tool_calls"):
             inspect(self.stream, lambda wrong: self._inspected(last, wrong))
         else:
