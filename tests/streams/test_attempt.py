@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from penstock.dialects.base import Request
@@ -11,6 +13,7 @@ from penstock.exceptions import Refused, UpstreamFailed
 from penstock.streams.attempt import Attempt
 from penstock.streams.deadlines import KEEPALIVE_SECONDS
 from penstock.streams.framing import Format
+from penstock.streams.gate import GateRule, Passage
 from penstock.streams.generation import Generation
 from penstock.streams.plan import Plan, Step, Timeouts
 from penstock.wire.events import Done, Error, Start, Token, Usage
@@ -285,6 +288,27 @@ async def test_after_the_first_token_there_is_no_other() -> None:
     assert (stage.last.code, stage.last.retryable, stage.text) == ("upstream_truncated", True, "hello")
     assert not stage.asked("b")
     assert stage.course.heard == ["a won", "a failed: upstream_truncated"]
+
+
+@pytest.mark.parametrize("by", ["an inspection", "a gate"])
+async def test_an_answer_that_is_whole_is_not_cut_while_it_is_looked_at(by: str) -> None:
+    """Where nothing but the end of the body says that this is all, it may come as a cut: HTTP/1.0 has no other end."""
+    looked = asyncio.Event()
+
+    async def check(_passage: Passage) -> None:
+        await looked.wait()
+
+    stage = Stage("gemini", "gemini", plan=Plan(TIMEOUTS, gate=GateRule(check) if by == "a gate" else None))
+    stage.stream.delivery = "buffer" if by == "an inspection" else "stream"
+    stage.answers("a", b'data: {"candidates":[{"content":{"parts":[{"text":"hello"}]},"finishReason":"STOP"}]}\n\n')
+    stage.attempt("a").fail("upstream_truncated", "the upstream closed the connection")
+    assert stage.stream.end is None
+    looked.set()
+    async with asyncio.timeout(5):
+        while stage.stream.end is None:
+            await asyncio.sleep(0.001)
+    assert (stage.last, stage.text) == (Done("completed"), "hello")
+    assert stage.course.heard == ["a won", "a completed"]
 
 
 async def test_a_long_thought_keeps_the_client_and_the_next_upstream_possible() -> None:

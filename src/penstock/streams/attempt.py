@@ -259,9 +259,11 @@ class Attempt:
 
     def fail(self, code: str, message: str, *, retryable: bool = True) -> None:
         """Trouble, by its word in the table above. An answer that is whole already can't be cut any more."""
-        if self.probe.complete and code in ("stalled", "upstream_truncated") and not self.over:
-            self._complete_as_told()
-        if not self.over:
+        if self.over:
+            return
+        if self.probe.complete and code in ("stalled", "upstream_truncated"):
+            self._complete_as_told()  # it may still be looked at before it is over
+        else:
             self._lose(*failure(code, message, retryable=retryable))
 
     # -- the generation's side ---------------------------------------------------------------------------------------
