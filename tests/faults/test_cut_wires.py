@@ -11,10 +11,11 @@ import pytest
 
 from penstock.sim.process import SimProcess, running
 from tests.support.client import Block, Client, Response, fetch, parse_response, request_bytes, told
-from tests.support.dialects import ASKED, READ, Spoken, data_of
+from tests.support.dialects import ASKED, READ, Spoken
 from tests.support.history import History, Reading, Told, judge
 from tests.support.proxy import PASS, Cut, Fault, FaultProxy, Leg
 from tests.support.routes import route, routed, upstream
+from tests.support.said import only_text
 from tests.support.serving import Served
 
 pytestmark = pytest.mark.anyio
@@ -41,13 +42,10 @@ async def ask(served: Served, client: Spoken, cue: dict[str, Any], prompt: str =
 def heard(dialect: str, received: bytes) -> Told:
     """What a response in an upstream's dialect says, as far as it came."""
     blocks = parse_response(received).blocks
-    if dialect != "gemini":
-        return Told(READ[dialect].text_of(blocks), whole="good" in READ[dialect].endings_of(blocks))
-    candidates = [candidate for block in blocks for candidate in data_of(block)["candidates"]]
-    parts = [part for candidate in candidates for part in candidate.get("content", {}).get("parts", ())]
-    finished = any("finishReason" in candidate for candidate in candidates)
+    spoken = READ[dialect]
+    finished = "good" in spoken.endings_of(blocks)
     # Without an end marker, a finished answer on a body that is not ended may be told either way.
-    return Told("".join(part.get("text", "") for part in parts), whole=finished, exact=not finished)
+    return Told(spoken.said(blocks), whole=finished, exact=dialect != "gemini" or not finished)
 
 
 @pytest.mark.parametrize("dialect", UPSTREAMS)
@@ -187,4 +185,4 @@ async def history(
     late = await fetch(served.port, "GET", f"/v1/streams/{stream}?format={client.name}")
     end = await told(sim, lambda truth: truth.answer(prompt))
     readings = [Reading(client.name, blocks), Reading(client.name, late.blocks)]
-    return History("openai-chat", readings, Told(end.text[0], whole=True))
+    return History("openai-chat", readings, Told(only_text(end.text[0]), whole=True))

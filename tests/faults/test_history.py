@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support.client import Block
 from tests.support.history import History, Reading, Told, judge
+from tests.support.said import only_text
 
 words = st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6), min_size=1, max_size=12)
 
@@ -55,7 +56,7 @@ class Case(NamedTuple):
             Reading("openai-chat", whole_chat),
             Reading("openai-chat", list(whole_chat)),
         ]
-        truth = Told("".join(self.pieces), whole=self.last == "done", exact=self.last != "cancelled")
+        truth = Told(only_text("".join(self.pieces)), whole=self.last == "done", exact=self.last != "cancelled")
         return History("native", readings, truth, cancelled=cancelled or self.last == "cancelled")
 
 
@@ -113,7 +114,7 @@ def test_a_mutated_history_is_always_found_out(case: Case, reader: int, data: st
 def test_a_cut_answer_that_looks_complete_is_found_out(pieces: list[str], exact: bool) -> None:
     """Every reader agrees, every id is right: only the truth tells."""
     history = Case(pieces, "done", 0).history()
-    found = judge(history._replace(truth=Told("".join(pieces), whole=False, exact=exact)))
+    found = judge(history._replace(truth=Told(only_text("".join(pieces)), whole=False, exact=exact)))
     assert any("false end" in what for what in found)
 
 
@@ -121,14 +122,14 @@ def test_a_cut_answer_that_looks_complete_is_found_out(pieces: list[str], exact:
 def test_text_that_all_readers_miss_is_found_out(pieces: list[str], more: list[str]) -> None:
     for last in ("done", "error"):
         history = Case(pieces, last, 0).history()
-        truth = history.truth._replace(text="".join(pieces + more))
+        truth = history.truth._replace(said=only_text("".join(pieces + more)))
         assert any("text is missing" in what for what in judge(history._replace(truth=truth)))
 
 
 @given(words, st.sampled_from(["error", "cancelled"]))
 def test_a_whole_answer_that_is_told_as_failed_or_cancelled_is_found_out(pieces: list[str], last: str) -> None:
     history = Case(pieces, last, 0).history()
-    assert judge(history._replace(truth=Told("".join(pieces), whole=True), cancelled=False)) != []
+    assert judge(history._replace(truth=Told(only_text("".join(pieces)), whole=True), cancelled=False)) != []
 
 
 @pytest.mark.parametrize(
@@ -147,7 +148,7 @@ def test_an_end_with_a_marker_after_it_is_both(last: list[str], good: bool) -> N
     parts = [json.dumps({"type": "text-delta", "delta": "a"})]
     parts += [what if what == "[DONE]" else json.dumps({"type": what}) for what in last]
     reading = Reading("ui-messages", [Block(f"abc:2.{number}", "", part) for number, part in enumerate(parts, 1)])
-    assert (judge(History("native", [reading], Told("a", whole=True))) == []) is good
+    assert (judge(History("native", [reading], Told(only_text("a"), whole=True))) == []) is good
 
 
 @pytest.mark.parametrize("reader", range(5))

@@ -14,6 +14,7 @@ from tests.support.client import Client, Response, fetch, told
 from tests.support.dialects import ASKED, READ, Spoken
 from tests.support.history import History, Reading, Told, judge
 from tests.support.routes import at, route, routed, upstream
+from tests.support.said import only_text
 from tests.support.serving import Served
 
 pytestmark = pytest.mark.anyio
@@ -52,7 +53,7 @@ async def ask(place: Place, client: Spoken, model: str, prompt: str, *cues: dict
     end = await told(place[0], lambda truth: truth.answers(prompt)[-1].end)
     log = (await fetch(place[1].port, "GET", f"/v1/streams/{got.stream_id}/trace")).json["dialect"]
     readings = [Reading(name, other.blocks) for name, other in zip([client.name, *READ], [whole, *more], strict=True)]
-    truth = Told("".join(end.text), whole=end.ended == "done")
+    truth = Told(only_text("".join(end.text)), whole=end.ended == "done")
     assert judge(History(log, readings, truth)) == []
     return whole
 

@@ -6,12 +6,14 @@ Written by hand from the providers' references, so that no dialect of the produc
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from penstock.dialects import DIALECTS
 from penstock.faces.root import ADDRESSES
+from tests.support import wording
 from tests.support.client import Block
+from tests.support.said import Part, Piece, parts_of, words_of
 
 Ending = Literal["", "good", "bad", "cancelled"]
 """What a block says of the answer's end: nothing; it is whole; it failed; somebody cancelled it."""
@@ -25,8 +27,8 @@ class Spoken(NamedTuple):
     name: str
     ask: Callable[[str], dict[str, Any]]
     """The fields of a request with these words in it, besides `model` and `stream`."""
-    text: Callable[[Any, str], str]
-    """(data, event) -> the piece of the answer's text in a block."""
+    words: Callable[[Any, str], Iterable[Piece]]
+    """(data, event) -> the pieces of the answer in a block."""
     ending: Callable[[Any, str], Ending]
     """(data, event) -> what a block says of the end."""
     code: Callable[[Any], str | None]
@@ -35,6 +37,14 @@ class Spoken(NamedTuple):
     """It can be asked for the answer in one piece."""
     marked: bool = False
     """`[DONE]` follows every end, the bad ones too."""
+    values: bool = False
+    """It has a call's arguments as JSON, all of them at once; the others as a text, in pieces."""
+    open_ended: bool = False
+    """Without an end marker: what looks like the end is none if something follows it."""
+    tool: Callable[[str], dict[str, Any]] | None = None
+    """A tool of that name, as requests offer it; None: they can't."""
+    limit: str | None = None
+    """The field of a request that limits the answer's tokens."""
 
     @property
     def path(self) -> str | None:
@@ -51,12 +61,17 @@ class Spoken(NamedTuple):
         asked = {"stream": stream} if self.unstreamed else {}
         return {"model": model, **asked, **self.ask(words), **fields}
 
+    def said(self, blocks: Sequence[Block]) -> list[Part]:
+        """What these blocks say of the answer."""
+        return parts_of(piece for block in blocks for piece in self.words(data_of(block), block.event))
+
     def text_of(self, blocks: Sequence[Block]) -> str:
-        return "".join(self.text(data_of(block), block.event) for block in blocks)
+        return words_of(self.said(blocks), "text")
 
     def endings_of(self, blocks: Sequence[Block]) -> list[Ending]:
         """Of every block that says something of the end."""
-        return [end for block in blocks if (end := self.ending(data_of(block), block.event))]
+        ends = [end for block in blocks if (end := self.ending(data_of(block), block.event))]
+        return ends[-1:] if self.open_ended else ends
 
     def over(self, blocks: Sequence[Block]) -> bool:
         """The last of them is the last that there is."""
@@ -82,10 +97,6 @@ def _messages(words: str) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": words}]}
 
 
-def _native_text(data: Any, event: str) -> str:
-    return str(data["text"]) if event == "token" else ""
-
-
 def _native_ending(data: Any, event: str) -> Ending:
     if event == "done":
         return "cancelled" if data["outcome"] == "cancelled" else "good"
@@ -100,32 +111,16 @@ def _bad(code: str | None) -> Ending:
     return "cancelled" if code == "cancelled" else "bad"
 
 
-def _chat_text(data: Any, event: str) -> str:
-    if data is None or "error" in data:
-        return ""
-    return "".join(choice["delta"].get("content") or "" for choice in data["choices"])
-
-
 def _chat_ending(data: Any, event: str) -> Ending:
     if data is None:
         return "good"  # [DONE]
     return _bad(_error_code(data)) if "error" in data else ""
 
 
-def _anthropic_text(data: Any, event: str) -> str:
-    return (
-        str(data["delta"]["text"]) if event == "content_block_delta" and data["delta"]["type"] == "text_delta" else ""
-    )
-
-
 def _anthropic_ending(data: Any, event: str) -> Ending:
     if event == "message_stop":
         return "good"
     return _bad(_error_code(data)) if event == "error" else ""
-
-
-def _responses_text(data: Any, event: str) -> str:
-    return str(data["delta"]) if event == "response.output_text.delta" else ""
 
 
 def _responses_code(data: Any) -> str | None:
@@ -137,10 +132,6 @@ def _responses_ending(data: Any, event: str) -> Ending:
     if event in ("response.completed", "response.incomplete"):
         return "good"
     return _bad(_responses_code(data)) if event in ("response.failed", "response.cancelled", "error") else ""
-
-
-def _ui_text(data: Any, event: str) -> str:
-    return str(data["delta"]) if data is not None and data["type"] == "text-delta" else ""
 
 
 def _ui_ending(data: Any, event: str) -> Ending:
@@ -164,12 +155,54 @@ def _ui_ask(words: str) -> dict[str, Any]:
     return {"messages": [{"id": "1", "role": "user", "parts": [{"type": "text", "text": words}]}]}
 
 
+def _gemini_ending(data: Any, event: str) -> Ending:
+    if "error" in data:
+        return _bad(_gemini_code(data))
+    return "good" if any(candidate.get("finishReason") for candidate in data.get("candidates") or ()) else ""
+
+
+def _gemini_code(data: Any) -> str | None:
+    return next((str(detail["reason"]) for detail in data["error"]["details"] if "reason" in detail), None)
+
+
+_SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
+
+
+def _function(name: str) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name, "parameters": _SCHEMA}}
+
+
+def _flat_function(name: str) -> dict[str, Any]:
+    return {"type": "function", "name": name, "parameters": _SCHEMA}
+
+
+def _anthropic_tool(name: str) -> dict[str, Any]:
+    return {"name": name, "input_schema": _SCHEMA}
+
+
 _ALL = (
-    Spoken("openai-chat", _messages, _chat_text, _chat_ending, _error_code),
-    Spoken("native", _messages, _native_text, _native_ending, _error_code),
-    Spoken("anthropic", _anthropic_ask, _anthropic_text, _anthropic_ending, _error_code),
-    Spoken("openai-responses", _responses_ask, _responses_text, _responses_ending, _responses_code),
-    Spoken("ui-messages", _ui_ask, _ui_text, _ui_ending, _ui_code, unstreamed=False, marked=True),
+    Spoken("openai-chat", _messages, wording.chat, _chat_ending, _error_code, tool=_function, limit="max_tokens"),
+    Spoken("native", _messages, wording.native, _native_ending, _error_code, tool=_function, limit="max_tokens"),
+    Spoken(
+        "anthropic",
+        _anthropic_ask,
+        wording.anthropic,
+        _anthropic_ending,
+        _error_code,
+        tool=_anthropic_tool,
+        limit="max_tokens",
+    ),
+    Spoken(
+        "openai-responses",
+        _responses_ask,
+        wording.responses,
+        _responses_ending,
+        _responses_code,
+        tool=_flat_function,
+        limit="max_output_tokens",
+    ),
+    Spoken("ui-messages", _ui_ask, wording.ui, _ui_ending, _ui_code, unstreamed=False, marked=True),
+    Spoken("gemini", _messages, wording.gemini, _gemini_ending, _gemini_code, values=True, open_ended=True),
 )
 
 READ = {spoken.name: spoken for spoken in _ALL if spoken.name in DIALECTS}

@@ -8,11 +8,14 @@ from typing import Any
 
 from penstock.sim.truth import Answered
 from tests.support.client import Block, Client, Response, fetch, parse_blocks
+from tests.support.cues import is_early, is_good
 from tests.support.dialects import ASKED, READ
 from tests.support.history import History, Reading, Told, judge
 from tests.support.ledger import Ledger
 from tests.support.routes import key_of
-from tests.support.stories import Story, Visit, is_early, is_good
+from tests.support.stories import Story, Visit
+from tests.support.truth import truth_of
+from tests.support.whole import lacking
 
 REFUSED = {429: "upstream_rate_limited", 404: None, 409: "cancelled", 502: None, 503: "abandoned", 504: None}
 """What a request may be told before the first byte, by status; None: any code."""
@@ -118,7 +121,7 @@ class _Played:
         trace = (await fetch(self._port, "GET", f"/v1/streams/{stream_id}/trace")).json
         winner, row = _winner(trace, rows)
         cue = self._told.cues.get(winner, {})
-        truth = _truth(cue, row, left=self._told.kind == "left")
+        truth = truth_of(cue, row, left=self._told.kind == "left")
         history = History(trace["dialect"], self._readings, truth, cancelled=self._cancelled)
         return [*judge(history), *self._metered(trace, cue, truth), *self._course(winner)]
 
@@ -167,11 +170,10 @@ class _Played:
         rows = await self._ledger.settled(self._told.prompt)
         trace = (await fetch(self._port, "GET", f"/v1/streams/{got.stream_id}/trace")).json
         winner, row = _winner(trace, rows)
-        truth = _truth(self._told.cues.get(winner, {}), row, left=False)
+        truth = truth_of(self._told.cues.get(winner, {}), row)
         if not truth.whole:
             return [f"a whole answer, but {winner} gave none"]
-        # JSON of any dialect: the text stands in it as one string.
-        return [] if truth.text in _strings(got.json) else [f"the whole answer lacks its text: {truth.text[:60]!r}"]
+        return lacking(got.json, truth.said)
 
 
 def _winner(trace: dict[str, Any], rows: list[Answered]) -> tuple[str, Answered | None]:
@@ -179,34 +181,3 @@ def _winner(trace: dict[str, Any], rows: list[Answered]) -> tuple[str, Answered 
     name = next((mark["upstream"] for mark in trace["marks"] if mark["what"] == "first_token"), "")
     there = [row for row in rows if key_of(row) == f"sk-{name}"]
     return name, there[-1] if there else None
-
-
-def _truth(cue: dict[str, Any], row: Answered | None, *, left: bool) -> Told:
-    if row is None or row.end is None:
-        return Told("", whole=False)
-    end = row.end
-    whole = end.ended == "done" and is_good(cue)
-    if (
-        "cut_at_byte" in cue
-    ):  # beyond its end a body is cut after all of it, unless it is to be ended without its end marker
-        whole = end.bytes_sent < cue["cut_at_byte"] and cue["cut"] != "clean"
-    unheard = (
-        end.ended not in ("done", "cut", "stalled", "error")
-        # What follows bytes that broke the rules was said, but not heard.
-        or "garbage_after" in cue
-        or "oversize_line" in cue
-        # A reset throws away what the sender's kernel still holds: many small writes wait there for their acknowledgement.
-        or cue.get("cut") == "reset"
-        # Gemini has no end marker: there a body that is not ended was cut, though all of it came.
-        or ("cut_at_byte" in cue and "x-goog-api-key" in row.request.headers)
-        # An abandoned stream may end in the moment in which its upstream does.
-        or left
-    )
-    return Told(end.text[0], whole=whole, exact=not unheard)
-
-
-def _strings(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return [text for part in parts for text in _strings(part)]

@@ -9,6 +9,7 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.support.cues import cue_of
 from tests.support.dialects import ASKED, READ, UNSTREAMED
 from tests.support.routes import at, route, upstream
 
@@ -104,7 +105,7 @@ def story(seed: int, number: int) -> Story:
         number=number,
         model=name + kind,
         targets=ROUTES[name],
-        cues={target: _cue(dice, UPSTREAMS[target]) for target in ROUTES[name]},
+        cues={target: cue_of(dice, UPSTREAMS[target]) for target in ROUTES[name]},
         asked=asked,
         first=Visit(
             asked,
@@ -132,105 +133,3 @@ def _visit(dice: random.Random) -> Visit:
 
 def _cuts(dice: random.Random, count: int) -> list[int]:
     return [dice.choice([1, dice.randrange(400), dice.randrange(4000)]) for _ in range(count)]
-
-
-FAULT_PLACES = ("cut_after", "stall_after", "error_after", "garbage_after", "oversize_after")
-
-
-def is_early(cue: dict[str, Any]) -> bool:
-    """The upstream fails before its first token, in a way that another may make good."""
-    return "status" in cue or "hang" in cue or "cut_before_headers" in cue or 0 in _places(cue)
-
-
-def is_good(cue: dict[str, Any]) -> bool:
-    """The upstream says all, and that it is all."""
-    bad = {"status", "hang", "cut_before_headers", "cut_at_byte", "omit_done"}
-    return not bad & cue.keys() and not _places(cue)
-
-
-def _places(cue: dict[str, Any]) -> list[int]:
-    return [cue[key] for key in FAULT_PLACES if key in cue]
-
-
-def _cue(dice: random.Random, dialect: str) -> dict[str, Any]:
-    tokens = dice.randrange(1, 70)
-    cue: dict[str, Any] = {
-        "tokens": tokens,
-        "seed": dice.randrange(10**6),
-        "unicode": dice.random() < 0.7,
-        "pace": dice.choice([0, 0, 0.001, 0.004]),
-    }
-    cue |= _manner(dice)
-    if dice.random() < 0.03 and "split" not in cue:
-        # Up to 1 MB on the wire.
-        cue |= {"tokens": dice.randrange(1000, 2500), "token_size": 200, "pace": 0, "unicode": False}
-    if dialect == "gemini":
-        # It has no end marker: what comes after the last chunk can't be told from the answer.
-        cue.pop("late_tokens", None)
-    fault = _fault(dice, tokens)
-    if "oversize_line" in fault and dialect in ("gemini", "openai-responses"):
-        # Whole images and whole answers come in one event there: up to 8 MiB of it is no fault.
-        fault["oversize_line"] *= 6
-    if "cut_at_byte" in fault:
-        # Which end was cut would be hard to tell; and half of a CRLF is a line end too.
-        for key in ("late_tokens", "duplicate_done", "line_end"):
-            cue.pop(key, None)
-    return cue | fault
-
-
-def _manner(dice: random.Random) -> dict[str, Any]:
-    """How it is said; harmless."""
-    manners: list[dict[str, Any]] = [
-        {},
-        {},
-        {"split": dice.choice([3, 17, 200])},
-        {"coalesce": dice.randrange(2, 9)},
-        {"line_end": dice.choice(["\r\n", "\r"])},
-        {"bom": True, "json_style": "spaced"},
-        {"json_style": "escaped"},
-        {"reasoning": "so it is, or is it not"},
-        {"tool_calls": [{"name": "add", "arguments": {"a": 1, "b": "añ🌊"}}]},
-        {"usage": False},
-        {"late_tokens": 2},
-        {"duplicate_done": True},
-        {"bad_sse": "odd_fields"},
-        {"bad_utf8_after": 0},
-        {"http10": True},
-        {"connection_close": True},
-        {"close_next_request": True},
-        {"close_idle_after": 1},
-        {"first_token_delay": dice.choice([0.05, 0.25])},
-        {"header_delay": dice.choice([0.05, 0.25])},
-        {"comments": 0.05, "first_token_delay": 0.2},
-    ]
-    return dice.choice(manners)
-
-
-def _fault(dice: random.Random, tokens: int) -> dict[str, Any]:
-    """What goes wrong, if anything does."""
-    cut = dice.choice(["reset", "eof", "half_close", "clean"])
-    late = dice.randrange(1, tokens + 1)
-    chance = dice.random()
-    if chance < 0.5:
-        return {}
-    if chance < 0.75:
-        early: list[dict[str, Any]] = [
-            {"status": dice.choice([429, 500, 503, 401, 404]), "error_body": "no JSON at all"},
-            {"status": dice.choice([429, 503]), "retry_after": dice.choice([0, 1, 30])},
-            {"cut_before_headers": True, "cut": dice.choice(["reset", "eof"])},
-            {"cut_after": 0, "cut": cut},
-            {"error_after": 0},
-            {"garbage_after": 0},
-        ]
-        return {"hang": dice.choice(["connect", "headers"])} if dice.random() < 0.05 else dice.choice(early)
-    faults: list[dict[str, Any]] = [
-        {"cut_after": late, "cut": cut},
-        {"cut_after": late, "cut": cut},
-        {"cut_at_byte": dice.randrange(1, 6000), "cut": cut},
-        {"error_after": late},
-        {"error_after": late, "error_then_done": True},
-        {"garbage_after": late},
-        {"omit_done": True},
-        {"oversize_line": 1_500_000, "oversize_after": late - 1},
-    ]
-    return {"stall_after": late} if dice.random() < 0.05 else dice.choice(faults)
