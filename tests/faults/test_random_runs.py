@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,11 +18,16 @@ import pytest
 
 from penstock.sim.process import SimProcess, running
 from tests.support.client import fetch
+from tests.support.gates import LEDGER
 from tests.support.ledger import Ledger
-from tests.support.play import play
+from tests.support.play import Place, play
 from tests.support.routes import routed
 from tests.support.serving import Served
 from tests.support.stories import story, tables
+from tests.support.verdicts import Verdicts
+
+River = tuple[SimProcess, Served, Path]
+"""The simulated model, Penstock in front of it, and the file of the gate's verdicts."""
 
 SEED = int(os.environ.get("PENSTOCK_SEED", random.randrange(2**32)))
 RUNS = int(os.environ.get("PENSTOCK_RUNS", "300"))
@@ -30,14 +36,15 @@ AT_ONCE = 20
 SHOWN_EVERY = 5.0
 """Seconds between two lines of progress."""
 
-MOST_SHOWN = 20
-"""Violations; more of them say no more."""
+MOST_SHOWN = 10
+"""Stories that went wrong, and violations of one; more of them say no more."""
 
 
 @pytest.fixture
-def place() -> Iterator[tuple[SimProcess, Served]]:
-    with running() as sim, routed(*tables(sim.url)) as served:
-        yield sim, served
+def river() -> Iterator[River]:
+    with tempfile.NamedTemporaryFile(prefix="penstock-verdicts-") as verdicts, running() as sim:
+        with routed(*tables(sim.url), env={LEDGER: verdicts.name}) as served:
+            yield sim, served, Path(verdicts.name)
 
 
 def descriptors(served: Served) -> int:
@@ -58,11 +65,12 @@ async def settled(served: Served, ledger: Ledger, before: int) -> tuple[int, int
 
 @pytest.mark.timeout(60 + RUNS)
 @pytest.mark.anyio
-async def test_every_promise_is_kept(place: tuple[SimProcess, Served]) -> None:
-    sim, served = place
+async def test_every_promise_is_kept(river: River) -> None:
+    sim, served, verdicts = river
     print(f"\nPENSTOCK_SEED={SEED} PENSTOCK_RUNS={RUNS}", flush=True)
     assert (await fetch(served.port, "GET", "/readyz")).status == 200
-    before, began, ledger = descriptors(served), time.monotonic(), Ledger(sim.truth_path)
+    before, began = descriptors(served), time.monotonic()
+    place = Place(served.port, ledger := Ledger(sim.truth_path), Verdicts(verdicts))
     numbers = iter(range(RUNS) if ONLY is None else [int(ONLY)])
     violations: list[str] = []
     done = 0
@@ -72,10 +80,11 @@ async def test_every_promise_is_kept(place: tuple[SimProcess, Served]) -> None:
         for number in numbers:
             told = story(SEED, number)
             try:
-                found = await play(served.port, ledger, told)
+                found = await play(place, told)
             except Exception as error:  # what stops a player must name its story
                 found = [f"{type(error).__name__}: {error}"]
-            violations.extend(f"PENSTOCK_STORY={number}: {what}\n    {told}" for what in found)
+            if found:
+                violations.append("\n    ".join([f"PENSTOCK_STORY={number}: {told}", *found[:MOST_SHOWN]]))
             ledger.forget(told.prompt)
             done += 1
 
@@ -91,6 +100,7 @@ async def test_every_promise_is_kept(place: tuple[SimProcess, Served]) -> None:
     live, leaked = await settled(served, ledger, before)
     seconds = time.monotonic() - began
     ledger.close()
+    place.verdicts.close()
     print(f"{done} stories in {seconds:.1f} s, {len(violations)} violations, PENSTOCK_SEED={SEED}", flush=True)
     assert not violations, f"PENSTOCK_SEED={SEED}\n" + "\n".join(violations[:MOST_SHOWN])
     assert (live, leaked) == (0, 0), "streams that live on, and descriptors that nobody needs"

@@ -14,6 +14,8 @@ from penstock.sim.truth import Answered, Truth
 from tests.support.client import Response, fetch, told
 from tests.support.serving import Served, penstock
 
+ROOT = Path(__file__).parents[2]
+
 BASE = {"openai-chat": "/v1", "anthropic": "/v1", "gemini": "/v1beta", "openai-responses": "/v1"}
 """Where the simulated model speaks each dialect."""
 
@@ -60,12 +62,14 @@ def _value(value: Any) -> str:
 
 
 @contextlib.contextmanager
-def routed(*tables: str, descriptors: int | None = None) -> Iterator[Served]:
-    """`penstock serve` with these upstreams and routes."""
+def routed(*tables: str, descriptors: int | None = None, env: dict[str, str] | None = None) -> Iterator[Served]:
+    """`penstock serve` with these upstreams and routes, in this project's folder: gates of the tests' own are found."""
     with tempfile.TemporaryDirectory(prefix="penstock-test-") as folder:
         path = Path(folder) / "penstock.toml"
         path.write_text("".join(tables), "utf-8")
-        with penstock("serve", "--config", str(path), "--port", "0", descriptors=descriptors) as served:
+        with penstock(
+            "serve", "--config", str(path), "--port", "0", env=env, cwd=ROOT, descriptors=descriptors
+        ) as served:
             yield served
 
 
