@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from penstock.sim.truth import Answered, Asked
-from penstock.wire.events import Done, Token
+from penstock.wire.events import Done, Reasoning, Token
 from penstock.wire.events import Segment as Seam
 from tests.support.client import Block
 from tests.support.dialects import READ
@@ -66,6 +66,15 @@ def test_a_reset_shows_where_it_came() -> None:
     assert (truth.text, found) == ("one two and four", [])
     truth, found = sewn(segments, native("one", " two", 2, "and four"))
     assert (truth.text, found) == ("one twoand four", []), "the reader knows how much white space was shown"
+
+
+def test_a_thought_that_was_broken_off_is_known_from_its_reader() -> None:
+    thinks = Segment("b", Told([Part("reasoning", "so it is")], whole=False, exact=False), asked("one"))
+    segments = [segment("one"), thinks, segment(" two", "one", whole=True)]
+    for shown, good in (("so it", True), ("so be it", False)):
+        blocks = rendered("native", [Token("one"), Seam(2), Reasoning(shown), Seam(3), Token(" two")], DONE)
+        truth, found = sewn(segments, blocks)
+        assert (found + judge(History("none", [Reading("native", blocks)], truth)) == []) is good
 
 
 @pytest.mark.parametrize(

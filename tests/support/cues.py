@@ -57,7 +57,7 @@ def cue_of(
         "pace": dice.choice([0, 0, 0.001, 0.004]),
     }
     cue |= _manner(dice)
-    if dice.random() < 0.15:
+    if dice.random() < 0.15 and not plain:
         cue["reasoning"] = dice.choice(THOUGHTS)
     if dice.random() < calls:
         cue["tool_calls"] = [dice.choice(CALLS) for _ in range(dice.randrange(1, 4))]

@@ -56,7 +56,12 @@ def sewn(segments: Sequence[Segment], native: Sequence[Block], *, gated: bool = 
             found.append(f"{asked_by} was asked to go on after {asked!r}, but {text!r} and {full!r} were said")
             heard = full
         said = segment.truth.said
-        parts += [part for part in said if part.kind == "reasoning"]
+        thought = words_of(said, "reasoning")
+        if not last and not heard and not segment.truth.exact and number + 1 < len(told):
+            # It broke off in its thoughts: the reader knows where.
+            known = words_of(told[number], "reasoning")
+            thought = known if thought.startswith(known) else thought
+        parts += [Part("reasoning", thought)] if thought else []
         parts += only_text(heard)
         calls = [part for part in said if part.kind == "call"]
         if last:
