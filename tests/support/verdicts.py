@@ -1,4 +1,8 @@
-"""Verdicts: what the gate of the stories was shown of each answer, and whether anybody saw more than it let pass."""
+"""Verdicts: what the gate of the stories was shown of each answer, and whether anybody saw more than it let pass.
+
+A gate is shown an answer as one text: its reasoning, its words, and each call's name and arguments, on lines of their own in
+the order in which they began. The answers of stories say these one after the other, so what is new stands at the text's end.
+"""
 
 from __future__ import annotations
 
@@ -59,38 +63,47 @@ def behind_a_gate(truth: Told, verdicts: Sequence[Verdict]) -> Told:
 
 def judge_gate(verdicts: Sequence[Verdict], truth: Told, history: History, outcome: str | None) -> list[str]:
     """Every broken promise of a gate. `truth` is what was said behind it, `history` what came of that."""
-    passed = "".join(verdict.new for verdict in verdicts if not verdict.refused)
+    lengths = [verdict.length for verdict in verdicts if not verdict.refused]
+    passed = lengths[-1] if lengths else 0
     found = [*_checks(verdicts, truth), *_outcome(verdicts, truth, history, outcome)]
     # While a check is under way the answer may end: what it lets pass then comes too late.
-    before_last = len(passed) - (len(verdicts[-1].new) if verdicts and not verdicts[-1].refused else 0)
+    before_last = passed if is_refused(verdicts) else (lengths[-2] if len(lengths) > 1 else 0)
     for reading in history.readings:
         spoken = READ[reading.dialect]
-        shown = shown_length(spoken.said(reading.blocks), truth.said)
-        if shown > len(passed):
-            found.append(f"a {reading.dialect} reader was shown {shown} characters, and {len(passed)} had passed")
+        shown = len(as_text(_as_said(spoken.said(reading.blocks), truth.said)))
+        if shown > passed:
+            found.append(f"a {reading.dialect} reader was shown {shown} characters, and {passed} had passed")
         if reading.whole and reading.delivery == "stream" and shown < before_last and not spoken.values:
             found.append(f"a {reading.dialect} reader was shown {shown} characters of {before_last} that had passed")
         found += [f"the refused word was shown: {block}" for block in _with_the_word(reading)]
     return found
 
 
-def shown_length(told: Sequence[Part], true: Sequence[Part]) -> int:
-    """How much of what was truly said has been told; a call that is told as a value counts as it was said."""
+def as_text(said: Sequence[Part]) -> str:
+    """What a gate is shown of an answer. See the module."""
+    voices = [words_of(said, "reasoning"), words_of(said, "text")]
+    voices += [voice for part in said if part.kind == "call" for voice in (part.name, part.words)]
+    return "\n".join(voice for voice in voices if voice)
+
+
+def _as_said(told: Sequence[Part], true: Sequence[Part]) -> list[Part]:
+    """What has been told, with calls that are told as values as they were said."""
     pairs = zip(told, true, strict=False)
-    return sum(len(b.words) if a.value is not None and a.value == b.value else len(a.words) for a, b in pairs)
+    return [b if a.value is not None and a.value == b.value else a for a, b in pairs]
 
 
 def _checks(verdicts: Sequence[Verdict], truth: Told) -> Iterator[str]:
     """The gate was shown what was said, all of it in order, and nothing after its refusal."""
-    length = 0
+    shown, whole = "", as_text(truth.said)
     for number, verdict in enumerate(verdicts):
-        length += len(verdict.new)
-        if verdict.length != length:
-            yield f"check {number} was of {verdict.length} characters, but {length} were new until then"
+        # What is new may begin on a line of its own.
+        between = verdict.length - len(shown) - len(verdict.new)
+        if between not in (0, 1):
+            yield f"check {number} was of {verdict.length} characters, {len(verdict.new)} of them new after {len(shown)}"
+        shown += "\n" * between + verdict.new
         if (verdict.refused or verdict.final) and number < len(verdicts) - 1:
             yield f"check {number} was to be the last of {len(verdicts)}"
-    shown = "".join(verdict.new for verdict in verdicts)
-    if not words_of(truth.said).startswith(shown):
+    if not whole.startswith(shown):
         yield f"the gate was shown other words: {shown[-60:]!r}"
 
 
