@@ -82,6 +82,8 @@ def cue_of(
         # Which end was cut would be hard to tell; and half of a CRLF is a line end too.
         for key in ("late_tokens", "duplicate_done", "line_end"):
             cue.pop(key, None)
+    if "oversize_line" in fault:
+        cue.pop("split", None)  # three bytes at a time, it would never be over
     if "stall_after" in fault:
         cue.pop("comments", None)  # by these signs of life it would last until the deadline of the whole answer
     return cue | fault
