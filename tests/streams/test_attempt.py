@@ -311,6 +311,28 @@ async def test_an_answer_that_is_whole_is_not_cut_while_it_is_looked_at(by: str)
     assert stage.course.heard == ["a won", "a completed"]
 
 
+async def test_what_is_found_wrong_with_a_whole_answer_is_its_only_end() -> None:
+    """The upstream's own end is a block of its dialect: it must not stand in the log before the answer was looked at."""
+    stage = Stage("openai-responses")
+    stage.stream.delivery = "buffer"
+    raw = Bowl()
+    follow(stage.stream, raw, Format("openai-responses"))
+    call = '"item":{"type":"function_call","id":"i","call_id":"c","name":"f","arguments":"no json"}'
+    stage.answers(
+        "a",
+        b'data: {"type":"response.created","response":{"id":"r"}}\n\n',
+        f'data: {{"type":"response.output_item.done","output_index":0,{call}}}\n\n'.encode(),
+        b'data: {"type":"response.completed","response":{"id":"r","status":"completed","output":[]}}\n\n',
+    )
+    async with asyncio.timeout(5):
+        while stage.stream.end is None:
+            await asyncio.sleep(0.001)
+    assert isinstance(stage.last, Error)
+    assert stage.last.code == "invalid_output"
+    assert b"response.completed" not in raw.data
+    assert raw.data.count(b"event: error") == 1
+
+
 async def test_a_long_thought_keeps_the_client_and_the_next_upstream_possible() -> None:
     """The head is sent after 15 s, for the upstream has begun to answer; without a token, another may still take over."""
     patient = Plan(Timeouts(first_token=40, silence=30, total=100))

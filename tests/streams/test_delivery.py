@@ -67,11 +67,17 @@ def test_tools_come_whole_and_text_as_it_comes() -> None:
     assert told == [Token("a"), Token("b"), ToolCall(0, "c1", "look", "{}"), Finish("tool_calls")]
 
 
-def test_a_call_is_told_when_the_next_one_begins() -> None:
-    packer = Packer("tools")
-    assert packer.feed([ToolCall(0, "c1", "look", "{}")]) == []
-    assert packer.feed([ToolCall(1, "c2", "see")]) == [ToolCall(0, "c1", "look", "{}")]
-    assert packer.end(good=False) == []
+def test_calls_are_told_at_the_end_when_they_are_known_to_be_good() -> None:
+    """Whoever acts on a call as it comes must not be given one that is half, or no JSON."""
+    for good in (True, False):
+        packer = Packer("tools")
+        assert packer.feed([ToolCall(0, "c1", "look", "{"), Token("text")]) == [Token("text")]
+        assert packer.feed([ToolCall(1, "c2", "see"), ToolCall(0, arguments="}"), Finish("tool_calls")]) == []
+        assert packer.feed([Finish("completed", 1)]) == [Finish("completed", 1)], "this choice has called nobody"
+        assert packer.holds
+        rest = [ToolCall(0, "c1", "look", "{}"), ToolCall(1, "c2", "see"), Finish("tool_calls")]
+        assert packer.end(good=good) == (rest if good else [])
+        assert not packer.holds
 
 
 pieces = st.lists(
@@ -126,15 +132,6 @@ def test_many_calls_are_packed_in_one_go(kind: Any, order: int) -> None:
     calls = [event.index for event in told if isinstance(event, ToolCall)]
     assert set(calls) == set(numbers)
     assert Finish("tool_calls") in told
-
-
-def test_calls_are_told_by_their_numbers() -> None:
-    calls: list[Event] = [ToolCall(n, f"c{n}", "f", "{}") for n in (2, 1, 3)]
-    packer = Packer("tools")
-    assert [packer.feed([call]) for call in calls] == [[], [], [calls[1], calls[0]]]
-    assert packer.holds
-    assert packer.feed([Finish("tool_calls")]) == [calls[2], Finish("tool_calls")]
-    assert not packer.holds
 
 
 # -- what is wrong with it ---------------------------------------------------------------------------------------------

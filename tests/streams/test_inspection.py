@@ -43,7 +43,7 @@ def answered(text: str) -> Stream:
 
 async def found(stream: Stream) -> str | None:
     looked: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-    inspect(stream, looked.set_result)
+    inspect(stream, b"", looked.set_result)
     return await asyncio.wait_for(looked, 10)
 
 
@@ -75,5 +75,5 @@ async def test_a_good_one_is_good() -> None:
 
 async def test_what_was_delivered_in_pieces_is_not_looked_at() -> None:
     seen: list[str | None] = []
-    inspect(answered("no JSON"), seen.append)
+    inspect(answered("no JSON"), b"", seen.append)
     assert seen == [None], "at once"

@@ -186,10 +186,6 @@ def story(seed: int, number: int) -> Story:
         tool=dice.choice([None, "add"]) if ASKED[asked].tool is not None else None,
         limit=None,
     )
-    if told.delivery != "stream" and any(UPSTREAMS[target] == "openai-responses" for target in told.targets):
-        # There the log has the end before the answer is inspected: what ends it in between is a second end to readers
-        # of the same dialect.
-        told.cancel_after, told.wish = None, None if left else told.wish
     # What calls a tool is cut short by its upstream's own faults; and a line that never comes is not oversize.
     limited = all("tool_calls" not in cue and "oversize_line" not in cue for cue in cues.values())
     if limited and ASKED[asked].limit is not None and dice.random() < 0.15:

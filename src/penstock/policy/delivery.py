@@ -32,5 +32,5 @@ def choose(asked: Wish | None, usual: Wish, request: Request) -> Choice:
     if request.max_tokens is not None and request.max_tokens <= SHORT_TOKENS:
         return Choice("buffer", f"a short answer, of at most {request.max_tokens} tokens")
     if request.tools:
-        return Choice("tools", "tools: text as it comes, each call in one piece")
+        return Choice("tools", "tools: text as it comes, calls whole at the end")
     return Choice("stream", "text for people")

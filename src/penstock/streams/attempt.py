@@ -95,6 +95,7 @@ class Attempt:
         "dropped",
         "facts",
         "ignored",
+        "last_block",
         "last_byte",
         "over",
         "probe",
@@ -119,6 +120,8 @@ class Attempt:
         """Bytes that came after the end."""
         self.tokens = 0
         """Events of the answer so far: for an estimate of the usage."""
+        self.last_block = b""
+        """The upstream's own end of the answer, while it is not known whether it is to be told."""
         self.asked = self.last_byte = clock()
         self.facts = self.stream.trace.note(self.asked, "attempt", upstream=step.upstream.name, model=step.model)
         dialect = DIALECTS[step.upstream.dialect]
@@ -177,8 +180,11 @@ class Attempt:
                     told += 1
                 elif kind != Kind.HELD:
                     if kind == Kind.LAST:
-                        append = self._append
-                        append(block)
+                        if self._generation.looked_at:
+                            self.last_block = block
+                        else:
+                            append = self._append
+                            append(block)
                     break
         except ProtocolError as error:
             broken = error

@@ -1,8 +1,10 @@
 """Delivery: an answer in pieces as they come, or in whole parts.
 
     stream   every piece as it comes
-    tools    text as it comes, each tool call in one piece once it is complete
-    buffer   the whole answer in one part of each kind, at its end, and only if it ended well
+    tools    text as it comes, each tool call in one piece, at the end
+    buffer   the whole answer in one part of each kind, at its end
+
+What comes at the end comes only if the answer ended well, and was checked (`problem`).
 
 A `Packer` stands between a view's decoder and its encoder. What it gives is a function of the events alone, so that
 rendering again gives the same blocks with the same ids.
@@ -12,7 +14,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from heapq import heappop, heappush
 from typing import Any, Literal
 
 import jsonschema
@@ -88,46 +89,33 @@ class Packer:
     def __init__(self, delivery: Delivery) -> None:
         self._all = delivery == "buffer"
         self._held = _Parts()
-        """With `buffer`: everything."""
-        self._calls: dict[int, _Calls] = {}
-        """With `tools`: the calls that are not whole yet, by choice."""
+        self._calling: set[int] = set()
+        """Choices that hold calls: their finish comes after them."""
 
     @property
     def holds(self) -> bool:
         """It was told something that it has not given yet."""
-        return bool(self._held.parts or self._calls)
+        return bool(self._held.parts)
 
     def feed(self, events: Iterable[Event]) -> list[Event]:
         """What is to be told now."""
         told: list[Event] = []
         for event in events:
-            if isinstance(event, Start):
+            if isinstance(event, ToolCall):
+                self._calling.add(event.choice)
+                self._held.add(event)
+            elif isinstance(event, Start) or not (
+                self._all or (isinstance(event, Finish) and event.index in self._calling)
+            ):
                 told.append(event)
-            elif self._all:
-                if not isinstance(event, Segment):  # whole parts have no seams
-                    self._held.add(event)
-            elif isinstance(event, ToolCall):
-                calls = self._calls.get(event.choice)
-                if calls is None:
-                    calls = self._calls[event.choice] = _Calls()
-                told += calls.before(event.index)
-                calls.add(event)
-            else:
-                if isinstance(event, Finish):
-                    told += self._rest(event.index)
-                told.append(event)
+            elif not isinstance(event, Segment):  # whole parts have no seams
+                self._held.add(event)
         return told
 
     def end(self, *, good: bool) -> list[Event]:
-        """The rest. Of an answer that did not end well, nothing: a part that is not whole is none."""
+        """The rest. Of an answer that did not end well, nothing: a part that may not be whole, or good, is none."""
         held, self._held = self._held, _Parts()
-        told = [*held.whole, *(event for choice in list(self._calls) for event in self._rest(choice))]
-        return told if good else []
-
-    def _rest(self, choice: int) -> list[Event]:
-        """All held calls of a choice."""
-        calls = self._calls.pop(choice, None)
-        return [] if calls is None else calls.before(None)
+        return held.whole if good else []
 
 
 class _Parts:
@@ -156,32 +144,6 @@ class _Parts:
     @property
     def whole(self) -> list[Event]:
         return [part.whole for part in self.parts]
-
-
-class _Calls:
-    """The calls of one choice that are held: each is told once another with a higher number goes on."""
-
-    __slots__ = ("_numbers", "_parts")
-
-    def __init__(self) -> None:
-        self._parts: dict[int, _Part] = {}
-        self._numbers: list[int] = []
-        """Theirs, as a heap: to ask for those below a number must not cost a look at all the others."""
-
-    def add(self, event: ToolCall) -> None:
-        part = self._parts.get(event.index)
-        if part is None:
-            self._parts[event.index] = _Part(event)
-            heappush(self._numbers, event.index)
-        else:
-            part.add(event)
-
-    def before(self, number: int | None) -> list[Event]:
-        """Those below `number`, or all, which are then held no more."""
-        told: list[Event] = []
-        while self._numbers and (number is None or self._numbers[0] < number):
-            told.append(self._parts.pop(heappop(self._numbers)).whole)
-        return told
 
 
 def problem(events: Iterable[Event], response_format: Mapping[str, Any] | None) -> str | None:

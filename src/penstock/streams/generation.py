@@ -299,15 +299,28 @@ class Generation:
         if untold:
             self._finish(untold[0], None)
         elif last.outcome in ("completed", "tool_calls"):
-            inspect(self.stream, lambda wrong: self._inspected(last, wrong))
+            inspect(self.stream, self._last_block, lambda wrong: self._inspected(last, wrong))
         else:
-            self._finish(last, None)
+            self._inspected(last, None)
 
     def _inspected(self, last: Done, wrong: str | None) -> None:
-        if wrong is None:
-            self._finish(last, None)
-        else:
+        if self.over:
+            return
+        if wrong is not None:
             self.fail("invalid_output", wrong)
+            return
+        if self._last_block:
+            self.stream.append(self._last_block)
+        self._finish(last, None)
+
+    @property
+    def looked_at(self) -> bool:
+        """The whole answer is looked at before its upstream's own end may stand in the log."""
+        return self.stream.delivery != "stream" and self.plan.gate is None and not self.plan.continuation
+
+    @property
+    def _last_block(self) -> bytes:
+        return b"" if self.winner is None else self.winner.last_block
 
     def commit(self) -> bool:
         """The client can be answered. False = it has been already."""

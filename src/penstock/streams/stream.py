@@ -275,13 +275,18 @@ class Stream:
             for reader in view.level:
                 reader.write(text)
 
-    def events(self) -> Iterator[Event]:
-        """Every kept event, in order; after the end also the usage and the terminal one. Raises ProtocolError."""
+    def events(self, more: bytes = b"") -> Iterator[Event]:
+        """Every kept event, in order; after the end also the usage and the terminal one. Raises ProtocolError.
+
+        `more` is a block that may follow those that are kept.
+        """
         decoder = DIALECTS[self.dialect].decoder(self.about)
         if self.log.last == 0 and self.end is not None:
             yield Start(self.id, self.about.model)
         for block in self.blocks():
             yield from decoder.decode(block)
+        if more:
+            yield from decoder.decode(more)
         if self.end is not None:
             if self.end.usage is not None:
                 yield self.end.usage
