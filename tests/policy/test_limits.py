@@ -116,10 +116,45 @@ def test_a_day_says_what_is_left_and_what_would_fit() -> None:
     limiter.settle(limiter.take(900, NOON), 900, NOON)
     error = refused(limiter, 200, NOON, prompt=10)
     assert error.code == "quota_exceeded"
-    assert error.message.endswith("100 are left; this request reserves 200: a smaller max_tokens would fit")
-    assert refused(limiter, 200, NOON, prompt=150).message.endswith("100 are left; this request reserves 200")
+    said = "of 1000 tokens a day 100 are left (tokens_per_day), and this request reserves 200"
+    assert error.message == f"{said}: a smaller max_tokens would fit now"
+    assert refused(limiter, 200, NOON, prompt=150).message == said
+    limiter.take(95, NOON)
+    assert refused(limiter, 200, NOON, prompt=10).message == f"{said}: a smaller max_tokens would fit", "but not now"
+    assert refused(limiter, 50, NOON, prompt=2).message.endswith(
+        "try again soon, or now: a smaller max_tokens would fit"
+    )
+    assert refused(limiter, 50, NOON, prompt=10).message.endswith("answers that are being made: try again soon")
+    limiter = Limiter(Limits(tokens_per_day=1000), NOON)
+    limiter.settle(limiter.take(900, NOON), 900, NOON)
     limiter.settle(limiter.take(100, NOON), 5000, NOON)
     assert refused(limiter, 1, NOON).message.endswith("try again later")
+
+
+def test_a_minute_says_what_is_left_and_what_would_fit_now() -> None:
+    limiter = Limiter(Limits(tokens_per_minute=2000), NOON)
+    limiter.take(1486, NOON)
+    error = refused(limiter, 1200, NOON, prompt=100, field="max_completion_tokens")
+    said = "of 2000 tokens a minute 514 are left (tokens_per_minute), and this request reserves 1200"
+    assert (error.code, error.message) == (
+        "rate_limit_exceeded",
+        f"{said}: a smaller max_completion_tokens would fit now",
+    )
+    assert refused(limiter, 1200, NOON, prompt=600).message == said
+    limiter.take(514, NOON)
+    assert "is reached (tokens_per_minute): try again later" in refused(limiter, 1, NOON).message
+
+
+def test_nothing_is_said_to_fit_that_another_limit_keeps_out() -> None:
+    limiter = Limiter(Limits(requests_per_minute=60, tokens_per_minute=2000), NOON)
+    for _ in range(60):
+        limiter.take(20, NOON)
+    assert refused(limiter, 1900, NOON, prompt=1).message.endswith("reserves 1900"), "there is no request left"
+    limiter = Limiter(Limits(tokens_per_minute=2000, tokens_per_day=2000), NOON)
+    limiter.take(1900, NOON)
+    assert refused(limiter, 1900, NOON, prompt=99).message.endswith("would fit now")
+    limiter.take(50, NOON)
+    assert not refused(limiter, 1900, NOON, prompt=99).message.endswith("would fit now")
 
 
 def test_a_day_charges_all_that_was_used_and_midnight_mends_it() -> None:

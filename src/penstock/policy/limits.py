@@ -19,6 +19,7 @@ Pure: `now` is Unix time in seconds. A clock that is set back costs nobody what 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from penstock.exceptions import Refused
@@ -90,6 +91,10 @@ class Bucket:
             self._level = min(self.limit, self._level + (now - self._at) * self._rate)
         self._at = now
         return self._level
+
+    def left(self, now: float) -> int:
+        """What there is now."""
+        return max(0, int(self._refill(now)))
 
     def wait(self, amount: int, now: float) -> float:
         return max(0.0, (amount - self._refill(now)) / self._rate)
@@ -213,7 +218,7 @@ class Limiter:
         ]
         if waits:
             wait, name = max(waits)
-            raise _not_now(wait, name, self._allowances[name][1].limit)
+            raise _reached(wait, name, self._allowances[name][1].limit, "try again later")
 
     def take(self, tokens: int, now: float, *, bound: int = 0, prompt: int = 0, field: str = "max_tokens") -> Lease:
         """All that an answer of so many tokens needs, or nothing. Raises Refused (429, or 400 if it never fits).
@@ -231,15 +236,38 @@ class Limiter:
                 waits.append((wait, name))
             amounts.append(amount)
         if waits:
-            wait, name = max(waits)
-            allowance = self._allowances[name][1]
-            left = allowance.left(now) if isinstance(allowance, Day) else None
-            raise _not_now(wait, name, allowance.limit, min(tokens, allowance.limit), left, prompt, field)
+            raise self._not_now(waits, tokens, prompt, field, now)
         taken = [
             (amount, allowance.take(amount, now))
             for amount, (_, allowance) in zip(amounts, self._allowances.values(), strict=True)
         ]
         return Lease(tokens, now, taken)
+
+    def _not_now(self, waits: Sequence[tuple[float, str]], tokens: int, prompt: int, field: str, now: float) -> Refused:
+        """Of several limits the one that lasts longest is told, and with it what would help now."""
+        wait, name = max(waits)
+        _, allowance = self._allowances[name]
+        limit, code = allowance.limit, "quota_exceeded" if name == DAILY else "rate_limit_exceeded"
+        amount, room, smaller = min(tokens, limit), self._room(waits, now), f"a smaller {field} would fit"
+        left = allowance.left(now) if isinstance(allowance, Bucket | Day) and name in _OF_TOKENS else 0
+        if left == 0:
+            return _reached(wait, name, limit, "try again later", code)
+        if amount <= left:
+            more = "try again soon" + (f", or now: {smaller}" if prompt < room else "")
+            return _reached(wait, name, limit, f"some of it is reserved by answers that are being made: {more}")
+        message = f"of {limit} {_SAID[name]} {left} are left ({name}), and this request reserves {amount}"
+        if prompt < room:
+            message += f": {smaller} now"
+        elif name == DAILY and prompt < left:
+            message += f": {smaller}"
+        return Refused(429, code, message, retry_after=wait)
+
+    def _room(self, waits: Sequence[tuple[float, str]], now: float) -> int:
+        """Tokens that a request could have now; 0 if it is not tokens alone that it waits for."""
+        if any(name not in _OF_TOKENS for _, name in waits):
+            return 0
+        units = (self._allowances[name] for name in _OF_TOKENS if name in self._allowances)
+        return min(allowance.standing(unit, now).remaining for unit, allowance in units)
 
     def settle(self, lease: Lease, tokens: int, now: float) -> None:
         """The answer is over, and used so many tokens. Doing it again changes nothing."""
@@ -271,24 +299,10 @@ _SAID = {
 }
 
 
-def _not_now(
-    wait: float,
-    name: str,
-    limit: int,
-    amount: int = 1,
-    left: int | None = None,
-    prompt: int = 0,
-    field: str = "max_tokens",
-) -> Refused:
-    """`left` is what a day still has."""
-    code, more = "rate_limit_exceeded", "try again later"
-    if left is not None and amount > left:
-        code = "quota_exceeded"
-        if left > 0:
-            more = f"{left} are left; this request reserves {amount}"
-            more += f": a smaller {field} would fit" if prompt < left else ""
-    elif left is not None:
-        more = "some of it is reserved by answers that are being made: try again soon"
+_OF_TOKENS = ("tokens_per_minute", DAILY)
+
+
+def _reached(wait: float, name: str, limit: int, more: str, code: str = "rate_limit_exceeded") -> Refused:
     return Refused(429, code, f"the limit of {limit} {_SAID[name]} is reached ({name}): {more}", retry_after=wait)
 
 
