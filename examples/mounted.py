@@ -4,7 +4,7 @@
     uvicorn mounted:app
     curl -N http://127.0.0.1:8000/ai/v1/streams -d '{"model": "echo", "messages": [{"role": "user", "content": "So it goes"}]}'
 
-Its page is not served usefully below a mount yet: it asks for `/static` and `/v1` at the root.
+Its page is not served usefully below a mount yet: it asks for `/assets` and `/v1` at the root.
 """
 
 from __future__ import annotations

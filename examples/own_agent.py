@@ -4,7 +4,7 @@ Serve it, and in a second terminal talk to it:
 
     cd examples
     penstock serve --config own_agent.toml
-    python own_agent.py
+    python own_agent.py                # or with the server's address: 127.0.0.1:8080, http://127.0.0.1:8080
 
 `answer` is the agent. Everything below it is a client, written out by hand with nothing but the standard library.
 """
@@ -94,15 +94,20 @@ class Client:
     def _send(
         self, method: str, path: str, body: str = "", headers: dict[str, str] | None = None
     ) -> http.client.HTTPResponse:
-        connection = http.client.HTTPConnection(self.address)
-        connection.request(method, path, body, headers or {})
-        response = connection.getresponse()
+        try:
+            connection = http.client.HTTPConnection(self.address.removeprefix("http://").rstrip("/"))
+            connection.request(method, path, body, headers or {})
+            response = connection.getresponse()
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise SystemExit(f"no answer from {self.address}: {error or type(error).__name__}") from None
         if response.status != 200:
             raise SystemExit(f"{method} {path}: {response.status} {response.read().decode()}")
         return response
 
 
 def main(address: str = "127.0.0.1:8080") -> None:
+    if address.startswith("https://"):
+        raise SystemExit("this client speaks plain HTTP only: give it http://host:port")
     print("-- the first ten blocks, then the connection is dropped")
     client = Client(address, "What is a penstock?")
     print("".join(client.read(10)))
@@ -119,4 +124,4 @@ def main(address: str = "127.0.0.1:8080") -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(*sys.argv[1:2])

@@ -96,22 +96,34 @@ async def test_an_agent_that_nobody_reads_is_closed_after_the_grace(agent: Serve
     assert got.blocks[-1].json["outcome"] == "abandoned"
 
 
-def test_its_client_gets_every_word(agent: Served) -> None:
-    ran = subprocess.run(
-        [sys.executable, "own_agent.py", f"127.0.0.1:{agent.port}"],
+def run_client(address: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "own_agent.py", address],
         cwd=EXAMPLES,
         env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         timeout=PATIENCE,
-        check=True,
     )
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:{port}", "http://127.0.0.1:{port}/"])
+def test_its_client_gets_every_word(agent: Served, address: str) -> None:
+    ran = run_client(address.format(port=agent.port))
+    assert ran.returncode == 0, ran.stderr
     parts = ran.stdout.splitlines()
     assert parts[0].startswith("--")
     assert parts[2].startswith("-- resumed after ")
     text = (parts[1] + parts[3]).replace("[start] ", "").replace("[reasoning] ", "")
     assert text == "A **penstock** is the gated pipe that carries a river to a turbine. [usage] [done] "
     assert "'outcome': 'cancelled'" in parts[6]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "http://127.0.0.1:x", "https://127.0.0.1", "penstock.invalid", ""])
+def test_its_client_says_in_a_line_that_nobody_answers(address: str) -> None:
+    ran = run_client(address)
+    assert ran.returncode == 1
+    assert len(ran.stderr.splitlines()) == 1, ran.stderr
 
 
 # -- mounted ---------------------------------------------------------------------------------------------------------

@@ -32,6 +32,8 @@ async def test_a_stream_that_was(served: Served) -> None:
     got = await fetch(served.port, "POST", "/v1/streams", native({"tokens": 3}))
     done = trace(got.stream_id, "--url", served.url)
     assert done.returncode == 0, done.stderr
+    for address in (f"127.0.0.1:{served.port}", f"localhost:{served.port}/", f"{served.url}/v1"):
+        assert trace(got.stream_id, "--url", address).stdout == done.stdout
     assert done.stdout.startswith(f"{got.stream_id}  m  completed, ")
     assert "sim, as m" in done.stdout
     assert done.stdout.rstrip().endswith("completed")
@@ -42,6 +44,9 @@ async def test_a_stream_that_was(served: Served) -> None:
     [
         (("nobodys",), "no such stream"),
         (("x", "--url", "http://127.0.0.1:9"), "no trace from http://127.0.0.1:9"),
+        (("x", "--url", "127.0.0.1:9"), "no trace from http://127.0.0.1:9"),
+        (("x", "--url", "penstock.invalid"), "no trace from https://penstock.invalid"),
+        (("x", "--url", ""), "not an http://"),
         (("x", "--url", "file:///etc/passwd"), "not an http://"),
         (("x", "--url", "http://127.0.0.1:9/a b"), "no spaces or control characters: 'http://127.0.0.1:9/a b'"),
         (("x", "--url", "http://127.0.0.1:9/é"), "an address is ASCII"),

@@ -26,8 +26,9 @@ class NotTold(Exception):
 
 
 def fetch(url: str, stream: str, key: str | None) -> dict[str, Any]:
-    """The trace of `stream` from the server at `url`. Raises NotTold."""
-    address = f"{url.rstrip('/')}/v1/streams/{urllib.parse.quote(stream, safe='')}/trace"
+    """The trace of `stream` from the server at `url`, which may lack its scheme. Raises NotTold."""
+    url = _with_scheme(url).rstrip("/").removesuffix("/v1")
+    address = f"{url}/v1/streams/{urllib.parse.quote(stream, safe='')}/trace"
     if not address.startswith(("http://", "https://")):
         raise NotTold(f"not an http:// or https:// address: {url}")
     if any(c <= " " or c == "\x7f" for c in url):
@@ -52,6 +53,14 @@ def fetch(url: str, stream: str, key: str | None) -> dict[str, Any]:
     if not isinstance(told, dict) or not isinstance(told.get("marks"), list):
         raise NotTold(_stranger(url))
     return told
+
+
+def _with_scheme(url: str) -> str:
+    """What people type without one is this machine, or a server behind TLS: as the doctor reads it."""
+    if "://" in url:
+        return url
+    local = url.startswith(("localhost", "127.", "[::1]"))
+    return f"{'http' if local else 'https'}://{url}"
 
 
 def _stranger(url: str) -> str:
