@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -91,10 +93,25 @@ def test_the_demo_stays_on_loopback() -> None:
 
 def test_a_new_key_is_shown_once_with_its_hash() -> None:
     done = run("key", "new", "--tenant", "acme")
-    key, digest = (line.split()[-1] for line in done.stdout.splitlines())
-    assert digest == "sha256:" + hashlib.sha256(key.encode()).hexdigest()
+    first, _, block = done.stdout.partition("\n")
+    key = first.removeprefix("key ").strip()
     assert len(key) >= 43
+    tenant = {"name": "acme", "key_hashes": ["sha256:" + hashlib.sha256(key.encode()).hexdigest()]}
+    assert tomllib.loads(block) == {"tenant": [tenant]}, "as it is, for the configuration file"
     assert run("key", "new", "--tenant", "acme").stdout != done.stdout
+
+
+@pytest.mark.parametrize("name", ["bad name!", "", "-a", "a" * 65, 'a"b', "a\n"])
+def test_a_key_for_nobody_is_refused(name: str) -> None:
+    done = run("key", "new", "--tenant", name)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("penstock: --tenant: must be 1 to 64 letters")
+    assert done.stderr.count("\n") == 1
+
+
+def test_every_command_says_in_one_line_what_it_is() -> None:
+    for group in ((), ("key",)):
+        assert not re.search(r"\.\.\.$", run(*group, "--help").stdout.partition("Commands:")[2], re.MULTILINE)
 
 
 @pytest.mark.anyio

@@ -25,7 +25,7 @@ port = 8080
 allowed_origins = ["https://app.example.com"]
 
 [storage]
-database = "sqlite:///penstock.db"        # or postgresql://...
+database = "sqlite:///penstock.db"        # or nothing: in memory
 
 [[upstream]]
 name = "main"
@@ -115,35 +115,6 @@ def test_the_least() -> None:
     config = parse(LEAST)
     assert (config.server, config.tenant, config.notes) == (Config().server, [], [])
     assert (config.route[0].timeouts.first_token, config.route[0].grace) == (60, 15)
-
-
-DOUBTS = {
-    "an address without its path": (
-        'dialect = "openai-chat"\nbase_url = "https://api.openai.com"\napi_keys = ["k"]',
-        "",
-        "upstream demo: base_url has no path",
-    ),
-    "nobody to hedge with": ('dialect = "demo"', "hedge = 1", "route demo: hedge asks the next target"),
-    "nobody to go on": ('dialect = "demo"', "continuation = true", "route demo: continuation asks the next target"),
-}
-
-
-@pytest.mark.parametrize("doubt", DOUBTS)
-def test_what_is_right_and_probably_not_meant_is_said(doubt: str) -> None:
-    upstream, more, says = DOUBTS[doubt]
-    (note,) = parse(LEAST.replace('dialect = "demo"', upstream) + more).notes
-    assert says in note
-
-
-def test_who_may_begin_anew_is_named() -> None:
-    text = (
-        LEAST.replace('{ upstream = "demo" }', '{ upstream = "demo" }, { upstream = "own" }') + "continuation = true\n"
-    )
-    own = (
-        '[[upstream]]\nname = "own"\ndialect = "openai-chat"\nbase_url = "http://localhost:8000/v1"\napi_keys = ["k"]\n'
-    )
-    assert "own may begin continued answers anew" in " ".join(parse(own + text).notes)
-    assert parse(own + 'quirks = ["continue_final_message"]\n' + text).notes == []
 
 
 def test_a_dictionary_is_as_good_as_a_file() -> None:
@@ -266,6 +237,10 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
     "no targets": ('[{ upstream = "main", model = "gpt-4o", weight = 1 }]', "[]", "route[0].targets", "empty"),
     "negative weight": ("weight = 1 }", "weight = -1 }", "route[0].targets[0].weight", "from 0 to"),
     "redis": ("[storage]", '[storage]\nredis = "redis://x"', "storage.redis", "not built yet"),
+    "a database that is not built": ('"sqlite:///penstock.db"', '"postgresql://u:secret@db/p"', "storage.database", "PostgreSQL is not built yet"),
+    "a database by its other name": ('"sqlite:///penstock.db"', '"postgres://db/p"', "storage.database", "PostgreSQL is not built yet"),
+    "a database that is none": ('"sqlite:///penstock.db"', '"penstock.db"', "storage.database", "must be sqlite:///"),
+    "a database at a host": ('"sqlite:///penstock.db"', '"sqlite://penstock.db"', "storage.database", "must be sqlite:///"),
     "a bad hash": (HASH, HASH[:-1], "tenant[0].key_hashes[0]", "64 lower-case hexadecimal digits"),
     "a key instead of its hash": (HASH, "sk-penstock-x", "tenant[0].key_hashes[0]", "sha256:"),
     "the same key twice": (f'["{HASH}"]', f'["{HASH}", "{HASH}"]', "tenant[0].key_hashes[1]", "belongs to two"),
@@ -342,7 +317,13 @@ def test_loopback_is_open(host: str) -> None:
     assert parse(f'[server]\nhost = "{host}"\n{LEAST}').server.host == host
 
 
+def test_where_conversations_may_be() -> None:
+    for url in ("sqlite://", "sqlite:///a.db", "sqlite:////var/a.db", "sqlite:///:memory:"):
+        assert parse(GOOD.replace("sqlite:///penstock.db", url)).storage.database == url
+
+
 def test_a_secret_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "secret" not in problem(GOOD.replace("sqlite:///penstock.db", "postgres://u:secret@db/p"))
     monkeypatch.setenv("PENSTOCK_TEST_KEY", "sk-secret with spaces")
     assert "secret" not in problem(GOOD)
 

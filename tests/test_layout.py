@@ -17,6 +17,7 @@ MODULES = sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*
 TESTED_ELSEWHERE = {
     "__main__.py": "a way to start the commands; tests/browser and tests/faces start it so",
     "version.py": "one constant",
+    "config/doubts.py": "tests/test_config_doubts.py",
     "config/rules.py": "tests/test_config.py",
     "config/tables.py": "tests/test_config.py",
     "streams/plan.py": "tests/streams/test_generation.py and test_deadlines.py; it holds no code",

@@ -19,6 +19,7 @@ import click
 from penstock.app import Penstock, raise_descriptor_limit
 from penstock.config import Config, convert, load
 from penstock.config import check as check_config
+from penstock.config.rules import TENANT_NAME, TENANT_NAME_RULE
 from penstock.doctor.command import command as doctor
 from penstock.exceptions import ConfigError, StorageFailed
 from penstock.sim.command import command as sim
@@ -119,12 +120,17 @@ def key() -> None:
 @key.command("new")
 @click.option("--tenant", required=True, help="Whose key it is to be.")
 def new_key(tenant: str) -> None:
-    """Make a key, and print it with the hash that goes into the configuration."""
+    """Make a key, and the lines that make it known."""
+    if not TENANT_NAME.fullmatch(tenant):
+        raise ConfigError(f"--tenant: {TENANT_NAME_RULE}")
     made = f"sk-penstock-{secrets.token_urlsafe(32)}"
+    digest = hashlib.sha256(made.encode()).hexdigest()
     click.echo(f"key       {made}")
-    click.echo(f"key_hash  sha256:{hashlib.sha256(made.encode()).hexdigest()}")
+    click.echo(f'\n[[tenant]]\nname = "{tenant}"\nkey_hashes = ["sha256:{digest}"]')
     click.echo(
-        f'\nPut the hash under [[tenant]] name = "{tenant}", key_hashes = [...]. The key is not shown again.', err=True
+        "\nThe block goes into the configuration file; if the tenant is there, the hash into its key_hashes."
+        " The key is not shown again.",
+        err=True,
     )
 
 

@@ -7,6 +7,7 @@ in `Config.notes`; what would be wrong to ignore is an error.
     __init__.py    reading: TOML, `env:`, where each key stands
     tables.py      the keys and their types
     rules.py       what types can't say
+    doubts.py      what is right, and probably not meant so
 """
 
 from __future__ import annotations

@@ -15,6 +15,9 @@ from penstock.upstreams.pool import parse_endpoint
 
 MOST_WEIGHT = 1_000_000
 
+TENANT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+TENANT_NAME_RULE = "must be 1 to 64 letters, digits, dots, dashes or underscores, and begin with a letter or a digit"
+
 Problems = Iterator[tuple[str, str]]
 """Keys, and what is wrong with them."""
 
@@ -42,8 +45,19 @@ def _server(config: Config) -> Problems:
         yield "server.host", f"{server.host!r} is neither a name nor an address"
     if not config.tenant and not is_loopback(server.host):
         yield "server.host", "without a [[tenant]] only loopback may be served: anyone could use this server's keys"
+    if config.storage.database is not None:
+        yield from _database(config.storage.database)
     if config.storage.redis is not None:
         yield "storage.redis", "more than one node is not built yet: leave this out, and streams live in this process"
+
+
+def _database(url: str) -> Problems:
+    # The address itself is not shown: it may hold a password.
+    scheme, _, rest = url.partition("://")
+    if scheme in ("postgres", "postgresql"):
+        yield "storage.database", "PostgreSQL is not built yet: write sqlite:/// and a file's path"
+    elif scheme != "sqlite" or not (rest == "" or rest.startswith("/")):
+        yield "storage.database", "must be sqlite:/// and a file's path (a fourth slash begins an absolute one)"
 
 
 def _upstreams(config: Config) -> Problems:
@@ -197,8 +211,8 @@ def _tenants(config: Config) -> Problems:
     hashes: set[str] = set()
     for index, tenant in enumerate(config.tenant):
         key = f"tenant[{index}]"
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", tenant.name):
-            yield f"{key}.name", "must be 1 to 64 letters, digits, dots, dashes or underscores"
+        if not TENANT_NAME.fullmatch(tenant.name):
+            yield f"{key}.name", TENANT_NAME_RULE
         if tenant.name in names:
             yield f"{key}.name", f"there are two tenants named {tenant.name!r}"
         names.add(tenant.name)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import urllib.parse
 from typing import Literal
 
 import msgspec
 
+from penstock.config.doubts import doubts
 from penstock.policy.delivery import Wish
 
 
@@ -144,36 +144,4 @@ class Config(_Table):
     @property
     def notes(self) -> list[str]:
         """What is right, and probably not meant so, one sentence each."""
-        notes = [
-            f"upstream {upstream.name}: base_url has no path; most providers' addresses end in /v1"
-            for upstream in self.upstream
-            if upstream.base_url is not None and not urllib.parse.urlsplit(upstream.base_url).path.strip("/")
-        ]
-        by_name = {upstream.name: upstream for upstream in self.upstream}
-        for route in self.route:
-            further = [by_name[target.upstream] for target in route.targets[1:] if target.upstream in by_name]
-            if route.hedge is not None and not further:
-                notes.append(f"route {route.model}: hedge asks the next target, and there is only one")
-            if route.continuation and not further and not route.retries:
-                notes.append(f"route {route.model}: continuation asks the next target, and there is only one")
-            notes += [
-                f"route {route.model}: upstream {upstream.name} may begin continued answers anew, unless it is known to"
-                " go on with a last assistant message (see the quirk continue_final_message)"
-                for upstream in (further if route.continuation else ())
-                if upstream.dialect == "openai-chat" and "continue_final_message" not in upstream.quirks
-            ]
-        if not any(upstream.concurrent_streams for upstream in self.upstream):
-            notes += [
-                f"tenant {tenant.name}: weight counts where upstreams have concurrent_streams, and none has"
-                for tenant in self.tenant
-                if tenant.weight != 1
-            ]
-        for tenant in self.tenant:
-            if (limits := tenant.limits) is None:
-                continue
-            if limits == Limits():
-                notes.append(f"tenant {tenant.name}: limits is empty, so there are none")
-            a_minute, a_day = limits.tokens_per_minute, limits.tokens_per_day
-            if a_minute is not None and a_day is not None and a_day < a_minute:
-                notes.append(f"tenant {tenant.name}: tokens_per_minute never counts, for tokens_per_day is below it")
-        return notes
+        return list(doubts(self))
