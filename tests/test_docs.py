@@ -90,7 +90,7 @@ def toml_blocks(path: str) -> list[str]:
     return re.findall(r"^```toml\n(.*?)^```$", read(path), re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("path", ["docs/configuration.md", "README.md"])
+@pytest.mark.parametrize("path", ["docs/configuration.md", "docs/sim.md", "README.md"])
 def test_configurations_are_good(path: str) -> None:
     blocks = toml_blocks(path)
     assert blocks
