@@ -123,6 +123,12 @@ def test_whole_parts_of_an_answer_that_did_not_end_well_are_found_out(dialect: s
 
 
 @pytest.mark.parametrize("dialect", READ)
+def test_whole_calls_of_an_answer_that_did_not_end_well_are_found_out(dialect: str) -> None:
+    for events, good in ((PARTS[:1], False), (PARTS[:2], True), (PARTS[:3], False), (PARTS[:4], False)):
+        assert (judged(dialect, events, BROKEN, delivery="tools") == []) is good
+
+
+@pytest.mark.parametrize("dialect", READ)
 def test_readers_of_different_deliveries_must_be_told_the_same_words(dialect: str) -> None:
     """Where it is not known how much of an answer was heard, they know it from each other."""
     truth = Told(TRUTH, whole=False, exact=False)

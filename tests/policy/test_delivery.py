@@ -20,7 +20,7 @@ def ask(**more: Any) -> Request:
         (ask(), "stream", "people"),
         (ask(stream=False), "buffer", "machine"),
         (ask(options=Options(response_format={"type": "json_object"}), tools=[Tool("f")]), "buffer", "structured"),
-        (ask(tools=[Tool("f")]), "tools", "each call"),
+        (ask(tools=[Tool("f")]), "tools", "calls whole"),
         (ask(max_tokens=SHORT_TOKENS), "buffer", "short"),
         (ask(max_tokens=SHORT_TOKENS + 1), "stream", "people"),
     ],

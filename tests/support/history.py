@@ -134,20 +134,28 @@ def _said(reading: Reading, history: History) -> Iterator[str]:
         pieces = reading.delivery == "stream" or (reading.delivery == "tools" and part.kind != "call")
         if not pieces and part.blocks > 1:
             yield f"a {part.kind} in {part.blocks} pieces, though it was to be whole"
-    if reading.delivery == "buffer" and told and ends and "good" not in ends:
-        yield f"a part of an answer that did not end well: {told[0]}"
+    if ends and "good" not in ends:
+        # Whole parts are told of answers that ended well; calls too, where they are to be whole.
+        early = [
+            part
+            for part in told
+            if reading.delivery == "buffer" or (reading.delivery == "tools" and part.kind == "call")
+        ]
+        if early:
+            yield f"a part of an answer that did not end well: {early[0]}"
     if "good" in ends or ("bad" in ends and truth.exact and reading.delivery != "buffer"):
         yield from _missing(told, _due(reading, truth, good="good" in ends))
 
 
 def _due(reading: Reading, truth: Told, *, good: bool) -> Sequence[Part]:
-    """What a reader must have been told. Who is told whole calls only is not told one that was cut."""
+    """What a reader must have been told. Who is told whole calls only is told none of an answer that did not end well."""
     said = truth.said
     if good or not said or said[-1].kind != "call":
         return said
+    if reading.delivery == "tools":
+        return [part for part in said if part.kind != "call"]
     # That a call is whole is known from what follows it, or where it must be an object, from its last bracket.
-    held = reading.delivery == "tools" or (READ[reading.dialect].values and said[-1].value is None)
-    return said[:-1] if held else said
+    return said[:-1] if READ[reading.dialect].values and said[-1].value is None else said
 
 
 def _missing(told: Sequence[Part], due: Sequence[Part]) -> Iterator[str]:

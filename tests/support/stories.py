@@ -14,7 +14,17 @@ from tests.support.dialects import ASKED, READ, UNSTREAMED
 from tests.support.history import Delivery
 from tests.support.routes import at, route, upstream
 
-UPSTREAMS = {"a": "openai-chat", "b": "openai-chat", "claude": "anthropic", "gem": "gemini", "resp": "openai-responses"}
+UPSTREAMS = {
+    "a": "openai-chat",
+    "b": "openai-chat",
+    "claude": "anthropic",
+    "gem": "gemini",
+    "resp": "openai-responses",
+    "one": "openai-chat",
+}
+SLOTS = {"one": 1}
+"""How many answers an upstream makes at a time; the others any number. Its stories wait for one another."""
+
 PATIENT = {"first_token": 3, "silence": 3, "total": 30}
 """Deadlines that a loaded machine does not pass by itself."""
 
@@ -30,6 +40,7 @@ ROUTES: dict[str, tuple[str, ...]] = {
     "resp-claude": ("resp", "claude"),
     "a-resp": ("a", "resp"),
     "claude-resp-gem": ("claude", "resp", "gem"),
+    "one": ("one",),
 }
 
 GATE = "tests.support.gates:without_the_word"
@@ -53,7 +64,10 @@ OFTEN = [*KINDS, "", "", "continued", "gated-windows"]
 
 def tables(url: str) -> list[str]:
     """The upstreams, and each route once of every kind."""
-    made = [upstream(name, url, dialect=dialect) for name, dialect in UPSTREAMS.items()]
+    made = [
+        upstream(name, url, dialect=dialect, **({"concurrent_streams": SLOTS[name]} if name in SLOTS else {}))
+        for name, dialect in UPSTREAMS.items()
+    ]
     for name, targets in ROUTES.items():
         for kind, settings in KINDS.items():
             made.append(route(_model(name, kind), *targets, timeouts=PATIENT, **settings))
