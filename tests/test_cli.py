@@ -101,6 +101,16 @@ def test_a_new_key_is_shown_once_with_its_hash() -> None:
     assert run("key", "new", "--tenant", "acme").stdout != done.stdout
 
 
+def test_a_key_of_one_s_own() -> None:
+    done = run("key", "new", "--admin")
+    key, _, block = done.stdout.removeprefix("key").strip().partition("\n")
+    assert tomllib.loads(block) == {
+        "server": {"admin_key_hashes": ["sha256:" + hashlib.sha256(key.encode()).hexdigest()]}
+    }
+    for wrong in ((), ("--admin", "--tenant", "acme")):
+        assert "either --tenant NAME or --admin" in run("key", "new", *wrong).stderr
+
+
 @pytest.mark.parametrize("name", ["bad name!", "", "-a", "a" * 65, 'a"b', "a\n"])
 def test_a_key_for_nobody_is_refused(name: str) -> None:
     done = run("key", "new", "--tenant", name)

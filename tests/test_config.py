@@ -243,7 +243,7 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
     "a database at a host": ('"sqlite:///penstock.db"', '"sqlite://penstock.db"', "storage.database", "must be sqlite:///"),
     "a bad hash": (HASH, HASH[:-1], "tenant[0].key_hashes[0]", "64 lower-case hexadecimal digits"),
     "a key instead of its hash": (HASH, "sk-penstock-x", "tenant[0].key_hashes[0]", "sha256:"),
-    "the same key twice": (f'["{HASH}"]', f'["{HASH}", "{HASH}"]', "tenant[0].key_hashes[1]", "belongs to two"),
+    "the same key twice": (f'["{HASH}"]', f'["{HASH}", "{HASH}"]', "tenant[0].key_hashes[1]", "somebody's already"),
     "no key": (f'key_hashes = ["{HASH}"]', "", "tenant[0]", "key_hashes is missing"),
     "a tenant's name": ('name = "acme"', 'name = "a b"', "tenant[0].name", "letters"),
     "a tenant without weight": ("weight = 1\n", "weight = 0\n", "tenant[0].weight", "from 1 to 1000000"),

@@ -82,7 +82,12 @@ class Penstock:
             for digest in tenant.key_hashes
         }
         self.conversations = Conversations(self.gateway, SqlStore(engine_for(config.storage.database or IN_MEMORY)))
-        access = Access(keys, frozenset(config.server.allowed_origins), check_host=is_loopback(config.server.host))
+        access = Access(
+            keys,
+            frozenset(config.server.allowed_origins),
+            check_host=is_loopback(config.server.host),
+            admins=[digest.removeprefix("sha256:") for digest in config.server.admin_key_hashes],
+        )
         most = config.server.max_body_bytes
         streams = StreamFaces(self.gateway, access, most)
         self._root = Root(

@@ -118,17 +118,23 @@ def key() -> None:
 
 
 @key.command("new")
-@click.option("--tenant", required=True, help="Whose key it is to be.")
-def new_key(tenant: str) -> None:
+@click.option("--tenant", help="Whose key it is to be.")
+@click.option("--admin", is_flag=True, help="It is yours, who run the server: it reads every trace.")
+def new_key(tenant: str | None, *, admin: bool) -> None:
     """Make a key, and the lines that make it known."""
-    if not TENANT_NAME.fullmatch(tenant):
+    if admin == (tenant is not None):
+        raise ConfigError("either --tenant NAME or --admin is needed")
+    if tenant is not None and not TENANT_NAME.fullmatch(tenant):
         raise ConfigError(f"--tenant: {TENANT_NAME_RULE}")
     made = f"sk-penstock-{secrets.token_urlsafe(32)}"
     digest = hashlib.sha256(made.encode()).hexdigest()
     click.echo(f"key       {made}")
-    click.echo(f'\n[[tenant]]\nname = "{tenant}"\nkey_hashes = ["sha256:{digest}"]')
+    if admin:
+        click.echo(f'\n[server]\nadmin_key_hashes = ["sha256:{digest}"]')
+    else:
+        click.echo(f'\n[[tenant]]\nname = "{tenant}"\nkey_hashes = ["sha256:{digest}"]')
     click.echo(
-        "\nThe block goes into the configuration file; if the tenant is there, the hash into its key_hashes."
+        "\nThe block goes into the configuration file; if there is one already, the hash into its list."
         " The key is not shown again.",
         err=True,
     )

@@ -40,6 +40,17 @@ def test_an_open_server_does_not_answer_to_foreign_names(host: str) -> None:
     assert refusal(Access({}, frozenset(), check_host=True), host=host) == (403, "host_not_allowed")
 
 
+def test_an_admin_s_key_reads_traces_and_nothing_else() -> None:
+    access = Access(KEYS, frozenset(), check_host=False, admins=[hashlib.sha256(b"key-admin").hexdigest()])
+    assert access.trace_reader(scope(x_api_key="key-admin")) is None
+    assert access.trace_reader(scope(x_api_key="key-a")) == ACME
+    assert refusal(access, x_api_key="key-admin") == (401, "invalid_api_key")
+    with pytest.raises(Refused):
+        access.trace_reader(scope(x_api_key="key-other"))
+    with pytest.raises(Refused):
+        access.trace_reader(scope(x_api_key="key-admin", origin="https://evil.example"))
+
+
 def test_foreign_pages_are_refused_and_allowed_ones_are_not() -> None:
     access = Access({}, frozenset({"https://app.example.com"}), check_host=True)
     assert access.tenant(scope(origin="https://app.example.com")) == LOCAL

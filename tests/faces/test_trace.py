@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 
 import pytest
@@ -74,6 +75,23 @@ async def test_a_silence_and_readers_that_come_and_go(servers: tuple[SimProcess,
     assert silences
     assert all(mark["seconds"] >= 2 for mark in silences)
     assert trace["stalls"] == len(silences)
+
+
+async def test_who_runs_the_server_reads_the_traces_of_all_tenants() -> None:
+    def digest(key: str) -> str:
+        return f'["sha256:{hashlib.sha256(key.encode()).hexdigest()}"]'
+
+    tenants = "".join(f'\n[[tenant]]\nname = "{name}"\nkey_hashes = {digest(name)}\n' for name in ("a", "b"))
+    server = f"\n[server]\nadmin_key_hashes = {digest('admin')}\n"
+    with river("", server + tenants) as (_, served):
+        got = await fetch(served.port, "POST", "/v1/streams", native({"tokens": 3}), {"x-api-key": "a"})
+        address = f"/v1/streams/{got.stream_id}"
+        for key, status in (("a", 200), ("b", 404), ("admin", 200)):
+            trace = await fetch(served.port, "GET", f"{address}/trace", None, {"x-api-key": key})
+            assert trace.status == status, key
+            assert b"prompt" not in trace.body
+        for method, path in (("GET", address), ("POST", f"{address}/cancel"), ("GET", "/v1/models")):
+            assert (await fetch(served.port, method, path, None, {"x-api-key": "admin"})).status == 401
 
 
 async def test_only_of_ones_own_streams(servers: tuple[SimProcess, Served]) -> None:

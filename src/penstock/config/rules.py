@@ -205,6 +205,15 @@ def _gate(gate: Gate, key: str) -> Problems:
         yield f"{key}.timeout", "must be a positive number of seconds"
 
 
+def _hashes(digests: list[str], key: str, known: set[str]) -> Problems:
+    for number, digest in enumerate(digests):
+        if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
+            yield f"{key}[{number}]", "must be sha256: and 64 lower-case hexadecimal digits (see `penstock key new`)"
+        if digest in known:
+            yield f"{key}[{number}]", "this key is somebody's already"
+        known.add(digest)
+
+
 def _tenants(config: Config) -> Problems:
     models = {route.model for route in config.route}
     names: set[str] = set()
@@ -226,15 +235,8 @@ def _tenants(config: Config) -> Problems:
                 yield f"{key}.limits.{name}", f"must be below {MOST}; leave it out for no limit"
         if not tenant.key_hashes:
             yield key, "key_hashes is missing: keys made at run time are not built yet, so nobody could be this tenant"
-        for number, digest in enumerate(tenant.key_hashes):
-            if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
-                yield (
-                    f"{key}.key_hashes[{number}]",
-                    "must be sha256: and 64 lower-case hexadecimal digits (see `penstock key new`)",
-                )
-            if digest in hashes:
-                yield f"{key}.key_hashes[{number}]", "this key belongs to two tenants"
-            hashes.add(digest)
+        yield from _hashes(tenant.key_hashes, f"{key}.key_hashes", hashes)
         for number, model in enumerate(tenant.models or ()):
             if model not in models:
                 yield f"{key}.models[{number}]", f"there is no route for {model!r}"
+    yield from _hashes(config.server.admin_key_hashes, "server.admin_key_hashes", hashes)

@@ -21,6 +21,8 @@ class Server(_Table):
     grace: float = 30.0
     """Seconds that running streams have to finish after SIGTERM, before they are ended as `interrupted`."""
     max_body_bytes: int = 8 * 1024 * 1024
+    admin_key_hashes: list[str] = []
+    """Of those who run this server: their keys read the trace of every stream, and can do nothing else."""
 
 
 class Storage(_Table):

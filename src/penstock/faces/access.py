@@ -8,7 +8,7 @@ machine, is not: it names itself by its `Origin`, or by the name under which it 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
 from penstock.exceptions import Refused
@@ -25,10 +25,21 @@ def is_loopback(host: str) -> bool:
 
 
 class Access:
-    """Maps keys to tenants and origins to trust. `keys` maps a key's SHA-256 in hex to its tenant; empty = open."""
+    """Maps keys to tenants and origins to trust.
 
-    def __init__(self, keys: Mapping[str, Tenant], allowed_origins: frozenset[str], *, check_host: bool) -> None:
+    `keys` maps a key's SHA-256 in hex to its tenant; empty = open. `admins` are such hashes of those who run the server.
+    """
+
+    def __init__(
+        self,
+        keys: Mapping[str, Tenant],
+        allowed_origins: frozenset[str],
+        *,
+        check_host: bool,
+        admins: Collection[str] = (),
+    ) -> None:
         self._keys = keys
+        self._admins = frozenset(admins)
         self._origins = allowed_origins
         self._check_host = check_host and not keys
 
@@ -37,14 +48,22 @@ class Access:
         self.check_origin(scope)
         if not self._keys:
             return LOCAL
-        key = _bearer(header(scope, b"authorization")) or header(scope, b"x-api-key")
+        key = _key(scope)
         if not key:
             raise Refused(401, "missing_api_key", "an API key is needed: `Authorization: Bearer <key>` or `x-api-key`")
         # What is compared is a hash of the whole key: how long the look-up takes says nothing about the key.
-        tenant = self._keys.get(hashlib.sha256(key.encode("latin-1")).hexdigest())
+        tenant = self._keys.get(_digest(key))
         if tenant is None:
             raise Refused(401, "invalid_api_key", "this API key is not valid")
         return tenant
+
+    def trace_reader(self, scope: Scope) -> Tenant | None:
+        """Whose traces the caller may read; None = everybody's, for it runs this server. Raises Refused as `tenant` does."""
+        self.check_origin(scope)
+        key = _key(scope)
+        if key and _digest(key) in self._admins:
+            return None
+        return self.tenant(scope)
 
     def check_origin(self, scope: Scope) -> None:
         """Raises Refused (403) for a page of a site that was not allowed, and for a foreign name of an open server."""
@@ -58,6 +77,14 @@ class Access:
     def allows(self, origin: str) -> bool:
         """The origin is one of `server.allowed_origins`."""
         return origin in self._origins
+
+
+def _key(scope: Scope) -> str | None:
+    return _bearer(header(scope, b"authorization")) or header(scope, b"x-api-key")
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode("latin-1")).hexdigest()
 
 
 def _hostname(url: str) -> str:

@@ -109,7 +109,7 @@ class StreamFaces:
 
     async def trace(self, stream_id: str, scope: Scope, send: Send, headers: Headers) -> None:
         """GET …/trace: what happened to the stream, and when."""
-        stream = await self._gateway.find(stream_id, self._access.tenant(scope))
+        stream = await self._gateway.find(stream_id, self._access.trace_reader(scope))
         await respond(send, 200, msgspec.json.encode(trace_of(stream)), [*headers, *about(stream)])
 
     async def cancel(self, stream_id: str, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:

@@ -45,7 +45,9 @@ class Journal(Protocol):
         """The stream that `create` would find. Raises Refused (409) as it does."""
         ...
 
-    async def find(self, tenant: str, stream_id: str) -> Stream | None: ...
+    async def find(self, tenant: str | None, stream_id: str) -> Stream | None:
+        """The stream, if it is the tenant's; `tenant` None = whoever's."""
+        ...
 
     async def set_aside(self, stream: Stream) -> None:
         """It never began, or is not wanted any more. Its idempotency key is free; a number of such are kept for a while."""
@@ -100,9 +102,9 @@ class MemoryJournal:
             raise Refused(409, "idempotency_conflict", "this Idempotency-Key came with another body before")
         return stream
 
-    async def find(self, tenant: str, stream_id: str) -> Stream | None:
+    async def find(self, tenant: str | None, stream_id: str) -> Stream | None:
         stream = self._streams.get(stream_id)
-        return stream if stream is not None and stream.tenant == tenant else None
+        return stream if stream is not None and tenant in (None, stream.tenant) else None
 
     async def set_aside(self, stream: Stream) -> None:
         self._forget_key(stream)
