@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.dialects.anthropic.models import traits
-from penstock.dialects.anthropic.thinking import BUDGETS, DEFAULT_MAX_TOKENS, think
+from penstock.dialects.anthropic.thinking import BUDGETS, DEFAULT_MAX_TOKENS, signed, think
 from penstock.dialects.base import Message, Options, Request
 
 SUMMARIZED = {"type": "adaptive", "display": "summarized"}
@@ -135,3 +135,23 @@ class TestEffort:
 @pytest.mark.parametrize("options", [{"reasoning_effort": "heroic"}, {"reasoning_tokens": -1}])
 def test_what_nobody_knows_is_dropped_and_said(model: str, options: Any) -> None:
     assert told(model, **options) == ({"max_tokens": DEFAULT_MAX_TOKENS}, list(options))
+
+
+THOUGHT = {"type": "thinking", "thinking": "hm", "signature": ""}
+SIGNED = {"type": "thinking", "thinking": "hm", "signature": "c2ln"}
+SAID = {"type": "text", "text": "so"}
+
+
+def test_thoughts_that_nobody_signed_are_not_given_back() -> None:
+    """Another provider's model thought so, in an answer that was told in this dialect."""
+    asked = {"role": "user", "content": "why?"}
+    answered = {"role": "assistant", "content": [THOUGHT, SAID]}
+    only = {"role": "assistant", "content": [THOUGHT]}
+    assert signed([asked, answered, asked]) == ([asked, {"role": "assistant", "content": [SAID]}, asked], True)
+    assert signed([asked, only, asked]) == ([asked, asked], True)
+
+
+@pytest.mark.parametrize("content", ["text", [SIGNED, SAID], [], None, [None, 3], [{"type": "thinking"}]])
+def test_all_else_is_given_back_as_it_came(content: Any) -> None:
+    messages = [{"role": "assistant", "content": content}, "odd"]
+    assert signed(messages)[0] is messages

@@ -11,7 +11,7 @@ import msgspec
 
 from penstock.dialects.anthropic.messages import Block, Noted, Turn, read_messages, write_messages
 from penstock.dialects.anthropic.models import traits
-from penstock.dialects.anthropic.thinking import think
+from penstock.dialects.anthropic.thinking import signed, think
 from penstock.dialects.base import (
     Options,
     Outgoing,
@@ -188,7 +188,9 @@ def encode_request(request: Request, model: str) -> Outgoing:
     A request of another dialect that says nothing of `max_tokens` gets 4096, and as many as it may think besides.
     """
     if request.dialect == TARGET:
-        return Outgoing(PATH, encode_json({**request.fields, "model": model, "stream": True}))
+        messages, unsigned = signed(request.fields["messages"])
+        body = encode_json({**request.fields, "messages": messages, "model": model, "stream": True})
+        return Outgoing(PATH, body, ("messages.thinking",) if unsigned else ())
     dropped = untold(request, TARGET)
     if request.choices > 1:
         raise unsupported("n", TARGET)

@@ -76,3 +76,31 @@ def _is_forced(request: Request) -> bool:
 def _is_begun(request: Request) -> bool:
     """The answer is begun, by words or by calls whose earlier thoughts the API is not given back: the same."""
     return bool(request.messages) and request.messages[-1].role in ("assistant", "tool")
+
+
+def signed(messages: list[Any]) -> tuple[list[Any], bool]:
+    """A client's messages without thoughts that nobody signed, and whether there were any.
+
+    What another provider's model thought is told with an empty signature. A client gives it back as it came, and the API
+    refuses signatures that are not its own.
+    """
+    if not any(map(_has_unsigned, messages)):
+        return messages, False
+    kept = []
+    for message in messages:
+        if _has_unsigned(message):
+            blocks = [block for block in message["content"] if not _is_unsigned(block)]
+            if not blocks:
+                continue  # the API takes no empty message, and two turns of one side in a row
+            message = {**message, "content": blocks}
+        kept.append(message)
+    return kept, True
+
+
+def _has_unsigned(message: Any) -> bool:
+    content = message.get("content") if isinstance(message, dict) else None
+    return isinstance(content, list) and any(map(_is_unsigned, content))
+
+
+def _is_unsigned(block: Any) -> bool:
+    return isinstance(block, dict) and block.get("type") == "thinking" and block.get("signature") == ""
