@@ -151,6 +151,6 @@ def test_the_react_page_shows_what_waits(browser: Browser, react: str) -> None:
         expect(waits).to_have_count(1)
         expect(page.locator("article[data-role=assistant]")).to_contain_text("The source")
         page.get_by_role("button", name="Stop").click()
-        expect(page.locator("article[data-role=user] > p")).to_have_text([LONG, "Name four lakes"])
+        expect(page.locator("article[data-role=user] > p")).to_have_text([LONG, "Name four lakes"], timeout=60_000)
         expect(waits).to_have_count(0)
         expect(page.get_by_role("status")).to_have_text("ready", timeout=60_000)

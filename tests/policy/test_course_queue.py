@@ -190,6 +190,35 @@ def test_after_a_failure_it_waits_for_the_others() -> None:
     assert first.comes() == "b"
 
 
+def test_a_retry_goes_wherever_there_is_room() -> None:
+    road = Road("a/1", "b/1", retries=5)
+    request = road.request()
+    assert request.at == "a"
+    assert request.lost() == "b"
+    assert request.lost() == "a", "and again from the beginning, after a pause"
+    request.ends()
+    step = request.walk.next(0, request.step, DOWN)
+    (busy,) = {step.upstream.name}
+    taken = road.targets[0 if busy == "a" else 1].slots
+    assert taken is not None
+    assert taken.take("u") is not None
+    gone = request.walk.enter(step, 0, request.turn)
+    assert gone is not None
+    assert gone.upstream.name != busy
+
+
+def test_who_waits_looks_around_for_one_that_may_be_asked_again() -> None:
+    road = Road("a/1", "b/1", limit=1)
+    road.fails(1)
+    assert road.request().at == "a"
+    waiting = road.request()
+    assert waiting.at is WAIT
+    assert waiting.comes() is WAIT, "b still rests"
+    road.now = REST
+    assert waiting.comes() == "b"
+    assert list(road.targets[0].slots.waiters()) == []  # type: ignore[union-attr]
+
+
 def test_hedges_go_where_there_is_room_and_never_wait() -> None:
     road = Road("a/2", "b/1", "c/1")
     first, second = road.request(), road.request()

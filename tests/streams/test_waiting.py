@@ -165,6 +165,16 @@ async def test_a_turn_in_the_last_moment_that_leads_back_into_the_queue_does_not
     assert queue.refused() == "upstream_busy"
 
 
+async def test_who_waits_looks_around_now_and_then() -> None:
+    """Nobody calls when an upstream that was left alone has rested."""
+    queue = Queue()
+    queue.time.passes(3)
+    queue.course.slot = Slot()
+    queue.time.passes(1.2)
+    assert queue.upstream.attempt is not None
+    assert queue.marks == ["queued", "attempt"]
+
+
 @pytest.mark.parametrize("delay", [0.0, 5.0])
 async def test_cancelled_while_it_waits(delay: float) -> None:
     queue = Queue(delay)

@@ -125,6 +125,8 @@ class Walk:
     def enter(self, step: Step, now: float, turn: Callable[[], None]) -> Step | None:
         """See `penstock.streams.plan.Course`."""
         number = self._asked[step]
+        if self._waiter is not None and self._waiter.slot is None:
+            return self._look_around(number, now)
         waiter, self._waiter = self._waiter, None
         if waiter is None:
             if step.slot is not None or self._targets[number].slots is None:
@@ -132,9 +134,9 @@ class Walk:
                 return step
             numbers = [number, *self._others(number, now)]
         else:
-            assert waiter.slot is not None
             # What it waited for may have failed too often in the meantime.
             numbers = [one for one in (number, *self._others(number, now)) if self._targets[one].breaker.allows(now)]
+            assert waiter.slot is not None
             for one in numbers:
                 if self._targets[one].slots is waiter.slot.of:
                     return self._go(one, now, waiter.slot)
@@ -142,6 +144,17 @@ class Walk:
             if not numbers:
                 raise self._unavailable(now)
         return self._go_or_wait(numbers, now, turn)
+
+    def _look_around(self, number: int, now: float) -> Step | None:
+        """While it waits: one that had failed too often may be asked again, and has room."""
+        assert self._waiter is not None
+        for one in self._others(number, now):
+            slots = self._targets[one].slots
+            slot = None if slots is None else slots.take(self._tenant)
+            if slots is None or slot is not None:
+                self.leave()
+                return self._go(one, now, slot)
+        return None
 
     def _go_or_wait(self, numbers: Sequence[int], now: float, turn: Callable[[], None]) -> Step | None:
         full: list[Slots] = []
@@ -225,8 +238,9 @@ class Walk:
         return next((number for number in numbers if self._targets[number].breaker.allows(now)), None)
 
     def _others(self, number: int, now: float) -> list[int]:
-        """Who else can be asked instead: those that were not asked yet."""
-        return [one for one in self._fresh if one != number and self._targets[one].breaker.allows(now)]
+        """Who else can be asked instead: those that were not asked yet; when all were, and it goes round again, any other."""
+        others = self._fresh if number in self._fresh else range(len(self._targets))
+        return [one for one in others if one != number and self._targets[one].breaker.allows(now)]
 
     def _step(self, number: int, delay: float = 0.0, slot: Slot | None = None) -> Step:
         target = self._targets[number]

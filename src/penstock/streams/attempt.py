@@ -69,7 +69,14 @@ STATUS: dict[str, tuple[int, Outcome]] = {
 def failure(code: str, message: str, *, retryable: bool = True) -> tuple[Error, UpstreamFailed]:
     """Trouble, by its word in the table above: as an event, and as a refusal."""
     status, outcome = STATUS[code]
-    return Error(code, message, retryable, outcome), UpstreamFailed(status, code, message, retryable=retryable)
+    # Another process is there soon, or this one again.
+    again = 1.0 if code == "interrupted" else None
+    refused = UpstreamFailed(status, code, message, retryable=retryable, retry_after=again)
+    return Error(code, message, retryable, outcome), refused
+
+
+FRAME_PIECES = 16
+"""An answer has so many pieces besides its tokens, at the most: its role, beginnings and ends of its parts, its finish."""
 
 
 def _nowhere(_block: bytes) -> None:
@@ -129,7 +136,7 @@ class Attempt:
         self._look = self.probe.__call__
         self._most = dialect.max_event_bytes
         most = generation.plan.max_tokens
-        self._most_tokens = inf if most is None else most - sum(usage.output_tokens or 0 for usage in generation.spent)
+        self._most_tokens = inf if most is None else most + FRAME_PIECES - generation.pieces
         self._split = sse.Splitter(self._most).feed
         self._generation = generation
         self._clock = clock

@@ -54,6 +54,7 @@ class Generation:
         "into",
         "over",
         "paused",
+        "pieces",
         "plan",
         "ready",
         "running",
@@ -90,7 +91,9 @@ class Generation:
         """The upstream has said all; a gate or an inspection is still at it."""
         self._continuation: Continuation | None = None
         self.spent: Sequence[Usage] = ()
-        """What attempts used whose answers others went on with."""
+        """What attempts used whose answers others went on with ..."""
+        self.pieces = 0
+        """... and how many pieces those gave."""
         self._course: Course | None = None
         self._request: Request | None = None
         self.running: list[Attempt] = []
@@ -272,6 +275,7 @@ class Generation:
             return False
         self.winner, self._request, self.paused, self.spent = None, request, False, spent
         self._broke = error, refused
+        self.pieces += lost.tokens
         self.stream.trace.note(now, "continued", upstream=step.upstream.name, after=self.stream.produced)
         self._go(step, now)
         return True

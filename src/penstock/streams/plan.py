@@ -74,8 +74,8 @@ class Course(Protocol):
     def enter(self, step: Step, now: float, turn: Callable[[], None]) -> Step | None:
         """`step` is to be made now: the step to make, with its slot, which may be at another upstream that has one.
 
-        None = all are full, and it is in the queue: `turn` is called once it has a slot, and then this again. Raises Refused
-        when the queue is too long.
+        None = all are full, and it is in the queue: `turn` is called once it has a slot, and then this again. It may be called
+        before, too, to look around. Raises Refused when the queue is too long.
         """
         ...
 

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from penstock.streams.plan import Course, Step
 
 
+LOOK_SECONDS = 1.0
+
+
 class Waiting:
     """One step on its way to being an attempt. Ends by `Generation.attempt`, `Generation.kept_out` or `stop`, once."""
 
@@ -62,7 +65,7 @@ class Waiting:
             self._generation.stream.trace.note(
                 now, "queued", position=queued.position, expected_seconds=round(queued.seconds, 1)
             )
-            self._generation.wheel.at(self._until, self._overstay)
+            self._generation.wheel.at(min(now + LOOK_SECONDS, self._until), self._look)
 
     def _turn(self) -> None:
         # This is called by another answer's end, which must not suffer from what happens here.
@@ -73,11 +76,16 @@ class Waiting:
         if not self._over:
             self._enter(self._generation.wheel.now())
 
-    def _overstay(self, now: float) -> float | None:
+    def _look(self, now: float) -> float | None:
+        """Nobody calls when an upstream that was left alone may be asked again: so look, now and then, until it is too late."""
         if self._over:
             return None
         if self._called:
             return now
+        assert self._until is not None
+        if now < self._until:
+            self._enter(now)
+            return None if self._over else min(now + LOOK_SECONDS, self._until)
         self._over = True
         self._generation.kept_out(self._course.overdue())
         return None
