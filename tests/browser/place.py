@@ -7,6 +7,7 @@ import json
 import signal
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,11 +82,14 @@ class Place:
             return json.load(response)
 
     def messages(self, conversation: str) -> list[dict[str, Any]]:
-        """All that is kept of a conversation, once nothing is being made any more."""
+        """All that is kept of a conversation, once it is there and nothing is being made any more."""
         deadline = time.monotonic() + PATIENCE
         while True:
-            kept: list[dict[str, Any]] = self.get(f"/v1/conversations/{conversation}")["messages"]
-            if all(message["state"] == "ended" for message in kept):
+            kept: list[dict[str, Any]] = []
+            # A question that was stopped on its way is brought a little later.
+            with contextlib.suppress(urllib.error.HTTPError):
+                kept = self.get(f"/v1/conversations/{conversation}")["messages"]
+            if kept and all(message["state"] == "ended" for message in kept):
                 return kept
             assert time.monotonic() < deadline, "an answer does not end"
             time.sleep(0.05)
