@@ -198,7 +198,7 @@ def test_a_retry_goes_wherever_there_is_room() -> None:
     assert request.lost() == "a", "and again from the beginning, after a pause"
     request.ends()
     step = request.walk.next(0, request.step, DOWN)
-    (busy,) = {step.upstream.name}
+    busy = step.upstream.name
     taken = road.targets[0 if busy == "a" else 1].slots
     assert taken is not None
     assert taken.take("u") is not None

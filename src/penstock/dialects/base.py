@@ -284,6 +284,29 @@ def tokens_field(request: Request) -> str:
     return next((name for name in names if request.fields.get(name) == request.max_tokens), names[0])
 
 
+class Noted:
+    """What a request holds that only its own dialect has: hints, and what it would be another answer without."""
+
+    def __init__(self) -> None:
+        # Once each and in order: a request may hold a hundred thousand of them, so none may cost a search among the others.
+        self._others: dict[str, None] = {}
+        self._needs: dict[str, None] = {}
+
+    @property
+    def others(self) -> list[str]:
+        return list(self._others)
+
+    @property
+    def needs(self) -> list[str]:
+        return list(self._needs)
+
+    def hint(self, name: str) -> None:
+        self._others[name] = None
+
+    def need(self, name: str) -> None:
+        self._needs[name] = None
+
+
 MOST_HINTS = 64
 """So many names of dropped hints are kept: more than any real client has, and few enough to look through again and again."""
 

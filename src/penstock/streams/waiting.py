@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from penstock.streams.generation import Generation
     from penstock.streams.plan import Course, Step
 
-
 LOOK_SECONDS = 1.0
+"""How often somebody in the queue looks whether one that was left alone may be asked again."""
 
 
 class Waiting:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.dialects.anthropic.messages import Block, Noted, Turn, read_messages, write_messages
-from penstock.dialects.base import Message
+from penstock.dialects.anthropic.messages import Block, Turn, read_messages, write_messages
+from penstock.dialects.base import Message, Noted
 from penstock.exceptions import Refused
 
 IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AA=="}}

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from penstock.dialects.base import Message
-from penstock.dialects.ui_messages.messages import Noted, UIMessage, read_messages, write_messages
+from penstock.dialects.base import Message, Noted
+from penstock.dialects.ui_messages.messages import UIMessage, read_messages, write_messages
 from penstock.exceptions import Refused
 
 PNG = "data:image/png;base64,AA=="

@@ -14,7 +14,7 @@ import msgspec
 
 from penstock.dialects.anthropic.content import Source, read_source, write_part
 from penstock.dialects.anthropic.write import as_input
-from penstock.dialects.base import Message, encode_json, unsupported
+from penstock.dialects.base import Message, Noted, encode_json, unsupported
 from penstock.exceptions import Refused
 
 _NOT_IN_AN_ID = re.compile(r"[^A-Za-z0-9_-]")
@@ -43,29 +43,6 @@ class Turn(msgspec.Struct):
 
     role: str
     content: str | list[Block]
-
-
-class Noted:
-    """What a request holds that only this dialect has: hints, and what it would be another answer without."""
-
-    def __init__(self) -> None:
-        # Once each and in order: a request may hold a hundred thousand of them, so none may cost a search among the others.
-        self._others: dict[str, None] = {}
-        self._needs: dict[str, None] = {}
-
-    @property
-    def others(self) -> list[str]:
-        return list(self._others)
-
-    @property
-    def needs(self) -> list[str]:
-        return list(self._needs)
-
-    def hint(self, name: str) -> None:
-        self._others[name] = None
-
-    def need(self, name: str) -> None:
-        self._needs[name] = None
 
 
 def read_messages(system: str | list[Block] | None, turns: Sequence[Turn], noted: Noted) -> list[Message]:

@@ -9,10 +9,11 @@ from typing import Any
 
 import msgspec
 
-from penstock.dialects.anthropic.messages import Block, Noted, Turn, read_messages, write_messages
+from penstock.dialects.anthropic.messages import Block, Turn, read_messages, write_messages
 from penstock.dialects.anthropic.models import traits
 from penstock.dialects.anthropic.thinking import signed, think
 from penstock.dialects.base import (
+    Noted,
     Options,
     Outgoing,
     Request,

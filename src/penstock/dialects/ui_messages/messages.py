@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from penstock.dialects.base import BROKEN_JSON, Message, encode_json, unsupported
+from penstock.dialects.base import BROKEN_JSON, Message, Noted, encode_json, unsupported
 from penstock.exceptions import Refused
 
 Part = dict[str, Any]
@@ -31,29 +31,6 @@ class UIMessage(msgspec.Struct):
     role: str
     parts: list[Part]
     id: str = ""
-
-
-class Noted:
-    """What a request holds that only this dialect has: hints, and what it would be another answer without."""
-
-    def __init__(self) -> None:
-        # Once each and in order: a request may hold a hundred thousand of them, so none may cost a search among the others.
-        self._others: dict[str, None] = {}
-        self._needs: dict[str, None] = {}
-
-    @property
-    def others(self) -> list[str]:
-        return list(self._others)
-
-    @property
-    def needs(self) -> list[str]:
-        return list(self._needs)
-
-    def hint(self, name: str) -> None:
-        self._others[name] = None
-
-    def need(self, name: str) -> None:
-        self._needs[name] = None
 
 
 def read_messages(asked: Sequence[UIMessage], noted: Noted) -> list[Message]:

@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from penstock.dialects.base import Outgoing, Request, decode_json, encode_json, other_fields, unsupported, untold
-from penstock.dialects.ui_messages.messages import Noted, UIMessage, read_messages, write_messages
+from penstock.dialects.base import Noted, Outgoing, Request, decode_json, encode_json, other_fields, unsupported, untold
+from penstock.dialects.ui_messages.messages import UIMessage, read_messages, write_messages
 from penstock.exceptions import Refused
 
 TARGET = "ui-messages"
